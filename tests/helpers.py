@@ -1,0 +1,49 @@
+"""What several test files use: loading a numbered script, and running one as users do."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def load_script(name: str):
+    """Import a script such as "04_simple_rnn", whose name `import` cannot spell."""
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_script(name: str, *flags, cwd, timeout: float = 120, **environment):
+    """Run a script in its own process, in the folder `cwd`, with warnings as errors.
+
+    Returns the CompletedProcess with text in `stdout` and `stderr`.  The network is
+    off; further environment variables may be given by name.
+    """
+    environment = {"RNN_OFFLINE": "1", "PYTHONIOENCODING": "utf-8", **environment}
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / f"{name}.py"), *map(str, flags)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding=environment["PYTHONIOENCODING"],
+        timeout=timeout,
+    )
+
+
+def assert_one_line_error(completed, *fragments: str) -> None:
+    """The contract of every user's mistake: status 2, one line that names the trouble."""
+    assert completed.returncode == 2, completed.stderr
+    lines = completed.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), completed.stderr
+    for fragment in fragments:
+        assert fragment in lines[0], lines[0]

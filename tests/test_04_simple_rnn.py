@@ -1,0 +1,452 @@
+"""04: the cell is nn.RNN, padding and batch size change nothing, no name leaks, no run is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import ROOT, assert_one_line_error, load_script, run_script
+
+import rnn_utils as ru
+
+script = load_script("04_simple_rnn")
+NAME = "04_simple_rnn"
+TINY = ["--quick", "--max-examples", "600", "--no-plots", "--hidden-size", "16"]
+
+
+def tiny_model(**changes):
+    settings = {
+        "cell": "rnn",
+        "from_scratch": False,
+        "hidden_size": 7,
+        "num_layers": 1,
+        "dropout": 0.0,
+    }
+    ru.set_seed(0)
+    arguments = script.argparse.Namespace(**{**settings, **changes})
+    return script.NameClassifier(20, 4, arguments)
+
+
+def random_split(count=33, longest=9):
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(1, longest + 1, (count,), generator=generator)
+    inputs = torch.randint(2, 20, (count, longest), generator=generator)
+    inputs[~ru.lengths_to_mask(lengths, longest)] = 0
+    targets = torch.randint(0, 4, (count,), generator=generator)
+    return script.Split([""] * count, inputs, lengths, targets)
+
+
+# ---------------------------------------------------------------- the model
+
+
+def test_hand_written_cell_equals_nn_rnn_in_output_and_gradient():
+    ru.set_seed(0)
+    ours, theirs = script.HandWrittenRNN(5, 8), torch.nn.RNN(5, 8, batch_first=True)
+    with torch.no_grad():
+        theirs.weight_ih_l0.copy_(ours.W_xh.weight)
+        theirs.weight_hh_l0.copy_(ours.W_hh.weight)
+        theirs.bias_ih_l0.copy_(ours.W_xh.bias)
+        theirs.bias_hh_l0.zero_()
+    inputs = torch.randn(4, 11, 5)
+    results = []
+    for cell in (ours, theirs):
+        x = inputs.clone().requires_grad_()
+        output, h_n = cell(x)
+        (output.square().sum() + h_n.sum()).backward()
+        results.append((output, h_n, x.grad))
+    for mine, reference in zip(*results):
+        assert mine.shape == reference.shape
+        torch.testing.assert_close(mine, reference, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(
+        ours.W_hh.weight.grad, theirs.weight_hh_l0.grad, atol=1e-5, rtol=1e-5
+    )
+    torch.testing.assert_close(ours.W_xh.bias.grad, theirs.bias_ih_l0.grad, atol=1e-5, rtol=1e-5)
+
+
+VARIANTS = [{}, {"from_scratch": True}, {"cell": "lstm"}, {"num_layers": 2, "cell": "gru"}]
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_padding_never_changes_a_prediction(changes):
+    model, split = tiny_model(**changes), random_split()
+    wider = split._replace(inputs=torch.nn.functional.pad(split.inputs, (0, 6)))
+    torch.testing.assert_close(
+        script.predict_logits(model, split), script.predict_logits(model, wider), atol=1e-6, rtol=0
+    )
+
+
+def test_batch_size_never_changes_the_reported_loss(monkeypatch):
+    model, split = tiny_model(), random_split()
+    whole = script.evaluate(model, split)
+    predict = script.predict_logits
+    monkeypatch.setattr(script, "predict_logits", lambda m, s: predict(m, s, batch_size=5))
+    for name, value in script.evaluate(model, split).items():
+        assert value == pytest.approx(whole[name], abs=1e-6)
+
+
+def test_state_is_read_at_the_last_letter():
+    model, split = tiny_model(), random_split()
+    logits = script.predict_logits(model, split)
+    for row in (0, 5):
+        alone = split.inputs[row : row + 1, : split.lengths[row]]
+        states, _ = model.rnn(model.embedding(alone))
+        torch.testing.assert_close(model.output(states[:, -1])[0], logits[row], atol=1e-6, rtol=0)
+
+
+def test_initialisation_is_orthogonal_for_every_gate_and_layer():
+    model = tiny_model(cell="lstm", num_layers=2)
+    for layer in range(2):
+        for gate in getattr(model.rnn, f"weight_hh_l{layer}").split(7):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(7), atol=1e-5, rtol=0)
+    scratch = tiny_model(from_scratch=True).rnn
+    torch.testing.assert_close(
+        scratch.W_hh.weight @ scratch.W_hh.weight.T, torch.eye(7), atol=1e-5, rtol=0
+    )
+    assert not scratch.W_xh.bias.any()
+
+
+def test_model_can_overfit_one_batch():
+    model, split = tiny_model(hidden_size=32), random_split(count=16)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(150):
+        loss = torch.nn.functional.cross_entropy(model(split.inputs, split.lengths), split.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert script.evaluate(model, split)["accuracy"] == 1.0
+
+
+def test_class_weights_make_labels_count_alike():
+    targets = torch.tensor([0] * 90 + [1] * 10)
+    weights = script.class_weights(targets, 3)
+    assert float(weights[targets].mean()) == pytest.approx(1.0)
+    assert float(weights[1] * 10) == pytest.approx(float(weights[0] * 90))
+
+
+# ---------------------------------------------------------------- what the chapter claims
+
+
+def test_bptt_factors_are_w_times_one_minus_h_squared(capsys):
+    factors = script.bptt_by_hand(w=0.5, inputs=(0.0, 0.0, 0.0))
+    assert factors == pytest.approx([0.5, 0.5, 0.5])  # h stays 0, so 1 - h^2 is 1
+    assert "0.125000" in capsys.readouterr().out
+
+
+def test_gradient_vanishes_below_radius_1_and_explodes_above(capsys):
+    lesson = script.gradient_lesson()
+    capsys.readouterr()
+    last = lesson[1.0]["norms"][-1]
+    assert lesson[0.5]["norms"][0] < 1e-10 * last
+    assert 0.1 * last < lesson[1.0]["norms"][0] < 10 * last
+    assert lesson[1.5]["norms"][0] > 100 * last
+    assert all(result["after_clipping"] <= 1 + 1e-4 for result in lesson.values())
+
+
+def test_shuffling_keeps_the_letters_of_each_name():
+    split = random_split()
+    shuffled = script.shuffle_letters(split)
+    assert not torch.equal(shuffled.inputs, split.inputs)
+    assert torch.equal(shuffled.inputs.sort(dim=1).values, split.inputs.sort(dim=1).values)
+    mask = ru.lengths_to_mask(split.lengths, split.inputs.shape[1])
+    assert bool((shuffled.inputs[mask] != 0).all())
+
+
+# ---------------------------------------------------------------- the data
+
+
+@pytest.mark.parametrize(
+    ("name", "folded"),
+    [
+        ("Müller", "muller"),
+        ("Ślusàrski", "slusarski"),
+        ("Wałęsa", "walesa"),
+        ("O’Brien", "o'brien"),
+        ("Voß", "voss"),
+        ("  San  Nicolas ", "san nicolas"),
+        ("Иванов", ""),
+        ("李", ""),
+    ],
+)
+def test_fold(name, folded):
+    assert script.fold(name) == folded
+
+
+def check_split(splits, pairs):
+    assert sorted(pair for rows in splits.values() for pair in rows) == sorted(set(pairs))
+    names = [{name for name, _ in rows} for rows in splits.values()]
+    assert not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])
+    labels = {label for _, label in pairs}
+    assert all({label for _, label in rows} == labels for rows in splits.values())
+
+
+def test_embedded_names_are_many_repeatable_and_split_without_leaks():
+    pairs = script.embedded_names()
+    assert pairs == script.embedded_names()
+    assert 19_000 <= len(pairs) <= 21_000
+    assert len({label for _, label in pairs}) == 18
+    assert all(name and set(name) <= set(script.ALPHABET) for name, _ in pairs)
+    splits = script.split_by_name(pairs)
+    check_split(splits, pairs)
+    assert splits == script.split_by_name(pairs[::-1])
+    sizes = [len(rows) / len(set(pairs)) for rows in splits.values()]
+    assert sizes == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
+
+
+def test_embedded_names_repeat_across_languages_so_nothing_can_be_perfect():
+    labels_of = {}
+    for name, label in set(script.embedded_names()):
+        labels_of.setdefault(name, set()).add(label)
+    assert sum(len(labels) > 1 for labels in labels_of.values()) > 50
+
+
+def real_names_or_skip():
+    folder = Path(os.environ.get("RNN_DATA_DIR", "data")) / "names"
+    files = [folder / name for name in ru.DATA_SETS["names"][1]]
+    if not all(file.is_file() for file in files):
+        pytest.skip("the names data set is not here")
+    return files
+
+
+def test_real_names_have_the_duplicates_we_say_and_do_not_leak():
+    pairs = [pair for file in real_names_or_skip() for pair in script.read_names_file(file)]
+    assert len(pairs) == 20_050
+    assert len(set(pairs)) == 17_985
+    check_split(script.split_by_name(pairs), pairs)
+
+
+def test_real_names_beat_the_majority_after_one_epoch(tmp_path):
+    real_names_or_skip()
+    metrics = script.main(
+        ["--dataset", "names", "--epochs", "1", "--hidden-size", "64", "--no-plots",
+         "--output-dir", str(tmp_path)]
+    )  # fmt: skip
+    assert metrics["embedded"] is False and metrics["dataset"] == "names"
+    assert metrics["test"]["accuracy"] > metrics["baselines"]["majority label"] + 0.1
+
+
+# ---------------------------------------------------------------- the command line
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a checkpoint and the metrics of the run that made it."""
+    folder = tmp_path_factory.mktemp("trained run")  # a space in the path, as on many laptops
+    done = run_script(NAME, *TINY, "--epochs", "4", "--save-model", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return folder, json.loads((folder / "outputs" / NAME / "metrics.json").read_text())
+
+
+def same_but_for_times(metrics):
+    dropped = {"total_seconds", "train_seconds", "items_per_second", "config", "versions"}
+    kept = {key: value for key, value in metrics.items() if key not in dropped}
+    kept["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in kept["history"]]
+    return kept
+
+
+def test_quick_run_makes_figures_and_beats_chance(tmp_path):
+    done = run_script(NAME, "--quick", "--predict", "Yamamoto", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    output = tmp_path / "outputs" / NAME
+    figures = {"letter_by_letter", "confusion_matrix", "gradients", "training_curves"}
+    assert {path.stem for path in output.glob("*.png")} == figures
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["embedded"] is True and metrics["tutorial"] == NAME
+    assert metrics["test"]["accuracy"] > metrics["baselines"]["majority label"]
+    assert len(metrics["history"]) == 2 and metrics["best_epoch"] in (1, 2)
+    assert "yamamoto" in done.stdout
+    assert not (tmp_path / "models").exists()  # nothing is saved unasked
+
+
+def test_same_seed_same_metrics(trained, tmp_path):
+    _, first = trained
+    again = script.main([*TINY, "--epochs", "4", "--output-dir", str(tmp_path / "out")])
+    assert same_but_for_times(again) == same_but_for_times(first)
+
+
+def test_checkpoint_in_a_fresh_process_gives_the_same_test_figures(trained):
+    folder, metrics = trained
+    path = f"models/{NAME}.pt"
+    done = run_script(NAME, "--eval-only", "--path", path, "--output-dir", "evaluated", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    evaluated = json.loads((folder / "evaluated" / "metrics.json").read_text())
+    assert evaluated["test"] == metrics["test"]
+    assert evaluated["best_epoch"] == metrics["best_epoch"]
+    assert (folder / "evaluated" / "letter_by_letter.png").exists()
+
+
+def test_predict_needs_the_checkpoint_alone(trained, tmp_path):
+    folder, _ = trained
+    shutil.copy(folder / "models" / f"{NAME}.pt", tmp_path / "mine.pt")
+    done = run_script(NAME, "--predict", "Müller", "O'Brien", "--path", "mine.pt", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "muller" in done.stdout and "o'brien" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.pt"]
+
+
+class InterruptedAfter:
+    """Stands in for `evaluate`, and presses Ctrl-C in the epoch after `epochs`."""
+
+    def __init__(self, epochs):
+        self.left, self.real = epochs, script.evaluate
+
+    def __call__(self, *args):
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return self.real(*args)
+
+
+def test_resumed_run_equals_one_straight_bit_for_bit(trained, tmp_path, monkeypatch):
+    folder, straight = trained
+    command = [*TINY, "--epochs", "4", "--save-model", "--path", str(tmp_path / "m.pt")]
+    command += ["--output-dir", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(script, "evaluate", InterruptedAfter(2))
+        with pytest.raises(KeyboardInterrupt, match=r"2 epochs are saved.*--resume"):
+            script.main(command)
+    resumed = script.main([*command, "--resume"])
+    assert same_but_for_times(resumed) == same_but_for_times(straight)
+    weights = [
+        ru.load_checkpoint(path, NAME)["weights"]
+        for path in (tmp_path / "m.pt", folder / "models" / f"{NAME}.pt")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_resuming_with_another_configuration_is_an_error(trained):
+    folder, _ = trained
+    done = run_script(NAME, *TINY, "--epochs", "4", "--lr", "0.1", "--resume", cwd=folder)
+    assert_one_line_error(done, "--lr 0.002", "0.1")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_is_clean_and_says_how_to_go_on(tmp_path):
+    flags = ["--quick", "--epochs", "500", "--patience", "0", "--save-model", "--no-plots"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / f"{NAME}.py"), *flags],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+    last = tmp_path / "models" / f"{NAME}.last.pt"
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors and "--resume" in errors
+    assert ru.load_checkpoint(last, NAME)["history"]
+
+
+def test_own_data_from_a_folder_and_from_a_table(tmp_path):
+    folder = tmp_path / "plantes à fleurs"
+    folder.mkdir()
+    names = {
+        "Tree": "oak ash elm fir yew pine lime box",
+        "Herb": "dill mint sage thyme basil anise",
+    }
+    for label, text in names.items():
+        (folder / f"{label}.txt").write_text(text.replace(" ", "\n"), encoding="utf-8")
+    table = tmp_path / "plants.csv"
+    rows = [f"{name},{label}" for label, text in names.items() for name in text.split()]
+    table.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    results = []
+    for data in (folder, table):
+        metrics = script.main(
+            ["--data", str(data), "--epochs", "2", "--hidden-size", "8", "--no-plots",
+             "--output-dir", str(tmp_path / "out")]
+        )  # fmt: skip
+        results.append(metrics["test"])
+        assert metrics["embedded"] is False
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    ("files", "fragments"),
+    [
+        ({}, ["0 files named LABEL.txt"]),
+        ({"A.txt": b"abc\ndef\n"}, ["1 files named LABEL.txt"]),
+        ({"A.txt": b"abc\n", "B.txt": b""}, ["B.txt", "empty"]),
+        ({"A.txt": b"abc\n123\n", "B.txt": b"x\n"}, ["A.txt, line 2", "123"]),
+        ({"A.txt": b"abc\nab\na\n", "B.txt": b"xyz\nxyz\n"}, ["'B' has 1 distinct names"]),
+        ({"A.txt": b"abc\n\xff\n", "B.txt": b"x\n"}, ["A.txt, line 2", "UTF-8"]),
+    ],
+)
+def test_bad_folder_of_names_is_one_line(tmp_path, files, fragments):
+    folder = tmp_path / "names"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    with pytest.raises(ru.UserError) as caught:
+        script.main(["--data", str(folder), "--output-dir", str(tmp_path / "out")])
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "fragments"),
+    [
+        (["--epochs", "-1"], ["--epochs", "1 or more"]),
+        (["--data", "nowhere"], ["nowhere", "no such file"]),
+        (["--data", "one.csv"], ["one.csv", "only the label"]),
+        (["--dataset", "names", "--data-dir", "empty"], ["Arabic.txt", "--offline"]),
+        (["--eval-only", "--path", "absent.pt"], ["absent.pt", "--save-model"]),
+        (["--predict", "Li", "--path", "broken.pt"], ["broken.pt", "damaged"]),
+        (["--predict", "Li", "--path", "other.pt"], ["other.pt", "saved by 05_lstm_sentiment"]),
+        (["--predict", "Li", "--path", "hollow.pt"], ["hollow.pt", "does not fit"]),
+        (["--predict", "李"], ["--predict", "a to z"]),
+        (["--from-scratch", "--cell", "gru"], ["--from-scratch"]),
+        (["--quick", "--resume"], [".last.pt", "no such checkpoint"]),
+        (["--quick", "--output-dir", "one.csv"], ["--output-dir", "one.csv"]),
+        (["--quick", "--save-model", "--path", "empty"], ["--path empty", "folder"]),
+        (["--no-such-flag"], ["--no-such-flag"]),
+    ],
+)
+def test_mistakes_end_in_one_line_and_status_2(tmp_path, flags, fragments):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "one.csv").write_text("text,label\nabc,x\n", encoding="utf-8")
+    (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 no")
+    ru.save_checkpoint(tmp_path / "other.pt", "05_lstm_sentiment", vocab=[])
+    ru.save_checkpoint(tmp_path / "hollow.pt", NAME, vocab=["<pad>", "<unk>"], labels=["a"])
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert_one_line_error(run_script(NAME, *flags, cwd=tmp_path), *fragments)
+    after = {path.name for path in tmp_path.iterdir()} - {"outputs", "models"}
+    assert sorted(after) == before
+
+
+def test_cuda_without_cuda_is_one_line(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    assert_one_line_error(run_script(NAME, "--device", "cuda", cwd=tmp_path), "--device cuda")
+
+
+def test_auto_falls_back_with_a_warning_nobody_can_miss(tmp_path):
+    done = run_script(
+        NAME, "--epochs", "1", "--max-examples", "400", "--no-plots", "--data-dir", "nothing",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "EMBEDDED" in done.stderr and "--dataset names" in done.stderr
+    metrics = json.loads((tmp_path / "outputs" / NAME / "metrics.json").read_text())
+    assert metrics["embedded"] is True
+
+
+def test_help_and_run_survive_a_cp1252_console(tmp_path):
+    done = run_script(NAME, "--help", cwd=tmp_path, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0 and "--epochs" in done.stdout
+    flags = [*TINY, "--predict", "Ślusàrski"]
+    done = run_script(NAME, *flags, cwd=tmp_path, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0, done.stderr
+
+
+def test_threads_are_recorded(tmp_path):
+    metrics = script.main([*TINY, "--epochs", "1", "--threads", "2", "--output-dir", str(tmp_path)])
+    assert metrics["config"]["threads"] == 2
+    torch.set_num_threads(1)
