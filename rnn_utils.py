@@ -1143,7 +1143,8 @@ def get_pyplot(show: bool = False):
             "figure.constrained_layout.use": True,
             "figure.dpi": 110,
             "font.size": 11,
-            "legend.frameon": False,
+            "legend.edgecolor": "none",
+            "legend.framealpha": 0.85,
             "savefig.facecolor": "white",
         }
     )
@@ -1212,15 +1213,18 @@ def plot_confusion(targets, predicted, labels: Sequence[str]):
     return figure
 
 
-def plot_heatmap(axes, matrix, row_names, column_names, label: str, **image_options):
-    """Draw a matrix (rows, columns) as colours with named rows and columns and a colour bar."""
+def plot_heatmap(axes, matrix, row_names, column_names, label: str | None, **image_options):
+    """Draw a matrix (rows, columns) as colours, its rows and columns named.
+
+    `label` names the colour bar; None leaves it out.
+    """
     image = axes.imshow(np.asarray(matrix), aspect="auto", **image_options)
     axes.set_xticks(range(len(column_names)), column_names)
     axes.set_yticks(range(len(row_names)), row_names)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.figure.colorbar(image, ax=axes, label=label)
-    return image
+    if label is not None:
+        axes.figure.colorbar(image, ax=axes, label=label)
 
 
 # %% ------------------------------------------------------------------
