@@ -18,7 +18,7 @@ Windows of L steps, and the H steps after each as its target (N windows, I = 1 f
 
     y_t  value at step t     z_t  scaled value     m  steps in a season
 
-    python 03_time_series_basics.py             12 s on a busy 2-core CPU, 400 MB
+    python 03_time_series_basics.py             9 s on a 2-core CPU, 400 MB
 
     What is in sine?  (training stretch; season 24, in units)
       standard deviation of the trend        4.43
@@ -573,7 +573,7 @@ def plot_fooling(skills: dict, price_forecast: np.ndarray, args) -> Path:
     right.plot(price, "o-", ms=3, color=ru.BLACK, label="price")
     right.plot(forecast, "s--", ms=3, color=ru.ORANGE, label="its forecast, a day before")
     right.set(xlabel="trading day", ylabel="US dollars", title="Is this a good forecast?")
-    right.legend()
+    right.legend(loc="upper right")
     return ru.save_figure(figure, args.output_dir, "fooling", args.show)
 
 

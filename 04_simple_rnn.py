@@ -2,8 +2,8 @@
 
 The question    A name is a sequence of letters.  Can a network that reads one letter at a
                 time, and keeps what it has read in a vector, tell where the name is from?
-The number      @TEST@ of unseen names, where always answering "Russian" gets 0.52 and a
-                logistic regression on groups of letters 0.83: the baseline wins.
+The number      0.817 of unseen names (mean of seeds 0, 1, 2).  Always answering "Russian"
+                gets 0.521, and logistic regression on groups of letters 0.832: it wins.
 Misconceptions  There is not one set of weights per letter: the same W_xh and W_hh serve
                 every step, so the hidden size has nothing to do with the length of names.
                 `output` of nn.RNN is no prediction: it is the state after every step.
@@ -18,14 +18,24 @@ The vanilla RNN (Elman 1990), H hidden units, E numbers per letter, L languages:
     h_t (H,)  the state after t letters     W_hh (H, H)   state to next state
     y   (L,)  one score per language        W_hy (L, H)   state to scores
 
-@RUN@
+    python 04_simple_rnn.py --epochs 20          # 75 s on a 2-core CPU, one core used
+
+    data      names: 20,050 lines, 2,065 of them duplicates; of the 17,411 left, 477 belong ...
+    split     14,387 train, 1,809 val, 1,789 test; no name is in two of them
+    epoch  train loss  acc    val loss  acc    macro-F1  gradient norm  seconds
+        1       1.521  0.570     0.979  0.719     0.168           2.18      4.4  *
+       17       0.428  0.865     0.589  0.829     0.479           1.60      2.8  *
+    test      accuracy 0.8155   macro-F1 0.492   loss 0.635   (epoch 17, chosen on validation)
+              accuracy 0.5210   majority label
+              accuracy 0.8323   1-3-gram logistic regression
+              accuracy 0.4360   the same network, the letters of each name shuffled
 
 Writes metrics.json and four figures to outputs/04_simple_rnn/; look at letter_by_letter.png
 first.  With --save-model also models/04_simple_rnn.pt, which then answers by itself:
 
     python 04_simple_rnn.py --path models/04_simple_rnn.pt --predict Yamamoto
 
-@VARIANT@
+The gated cell of chapter 06 comes close to the baseline: `--cell gru` reached 0.830 (seed 0).
 Next: 05_lstm_sentiment.py reads whole reviews, over which this cell forgets.
 """
 
