@@ -436,17 +436,9 @@ def forecast_baselines(series: Series, stretches, scaler: Scaler, args):
 # and Koehler 2006) has no unit: below 1 is a smaller error than persistence made, one step
 # ahead, on the training stretch.
 def score_baselines(forecasts, targets, train: np.ndarray) -> dict[str, dict]:
-    """Return {name: {mae, rmse, mase and skill one step ahead; by_horizon: RMSE}}."""
+    """Return {name: {mae, rmse, mase and skill one step ahead; by_horizon: of each step}}."""
     naive_error = float(np.abs(np.diff(train)).mean())
-    persistence = rmse(forecasts["persistence"][:, 0], targets[:, 0])
-    scores = {}
-    for name, forecast in forecasts.items():
-        mae = float(np.abs(forecast[:, 0] - targets[:, 0]).mean())
-        by_horizon = [rmse(f, y) for f, y in zip(forecast.T, targets.T)]
-        skill = 1 - by_horizon[0] / persistence if persistence > 0 else 0.0
-        scores[name] = {"mae": mae, "rmse": by_horizon[0], "mase": mae / naive_error}
-        scores[name].update(skill=skill, by_horizon=by_horizon)
-    return scores
+    return ru.forecast_scores(forecasts, targets, naive_error)
 
 
 def print_scores(scores: dict[str, dict], series: Series, num_windows: int, horizon: int) -> None:
@@ -455,7 +447,7 @@ def print_scores(scores: dict[str, dict], series: Series, num_windows: int, hori
     for name, row in scores.items():
         print(
             f"  {name:<18}{row['mae']:10.2f}{row['rmse']:8.2f}{row['mase']:8.2f}"
-            f"{row['skill']:+8.2f}{row['by_horizon'][-1]:12.2f}"
+            f"{row['skill']:+8.2f}{row['by_horizon']['rmse'][-1]:12.2f}"
         )
     best = min(scores, key=lambda name: scores[name]["rmse"])
     print(f"  For a network to beat, one step ahead: {best}, RMSE {scores[best]['rmse']:.2f}")
@@ -586,7 +578,7 @@ def plot_baselines(forecasts, targets, scores, series: Series, args) -> Path:
     for name, color in zip(forecasts, (ru.GREY, ru.GREEN, ru.PINK, ru.BLUE)):
         left.plot(forecasts[name][:100, 0], color=color, lw=1.2, label=name)
         ahead = range(1, args.horizon + 1)
-        right.plot(ahead, scores[name]["by_horizon"], "o-", ms=3, color=color)
+        right.plot(ahead, scores[name]["by_horizon"]["rmse"], "o-", ms=3, color=color)
     left.set(xlabel="window of the test stretch", ylabel=series.unit, title="one step ahead")
     right.set(xlabel="steps ahead", ylabel=f"RMSE ({series.unit})", title="further ahead")
     right.set_ylim(bottom=0)

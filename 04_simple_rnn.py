@@ -188,8 +188,8 @@ def load_names(args: argparse.Namespace) -> tuple[list[tuple[str, str]], str, bo
     return ru.load_or_embedded(args.dataset, "names", real_names, embedded_names)
 
 
-# The names come with traps that have fooled many tutorials.  Arabic lists 108 names up to
-# 50 times each, so a random split puts the same line in train and test, and the network is
+# The names come with traps that have fooled many tutorials.  Arabic lists each of its 108
+# names 8 to 28 times, so a random split puts the same line in train and test, and the network is
 # praised for its memory.  And 477 names belong to several languages: if "abel" is French in
 # train and English in test, the split leaks too.  So: fold, then remove duplicates, then
 # split *by name*, so that all rows of a name stay together.
@@ -225,8 +225,12 @@ def split_by_name(pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str
     return splits
 
 
+# From letters to numbers: "abe" -> [2, 12, 4], one index per letter, padded with 0 up to the
+# longest name so that all names form one rectangle.  The lengths remember where each ends.
+# The whole set fits in memory, so making a batch is a mere indexing, and no Python loop over
+# names slows the training down.
 class Split(NamedTuple):
-    """One split as tensors.  All names fit in memory, so a batch is a mere indexing."""
+    """One split as tensors."""
 
     names: list[str]
     inputs: torch.Tensor  # (N, T) letter indices, padded with 0 at the end
@@ -288,6 +292,9 @@ class HandWrittenRNN(nn.Module):
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
+# The RNN turns a name of any length into one vector, h_T; an ordinary linear layer turns that
+# into 18 scores.  There is no softmax here: the loss applies it (to logits, which is safer
+# numerically), and so does whoever wants to read probabilities.
 class NameClassifier(nn.Module):
     """Embedding -> recurrent layer -> state at the last letter -> scores of the languages."""
 
@@ -351,6 +358,10 @@ def class_weights(targets: torch.Tensor, num_labels: int) -> torch.Tensor:
     return weights * len(targets) / weights[targets].sum()
 
 
+# The five lines at the heart of every training loop of this course: logits, loss, backward,
+# clip, step.  Clipping scales a gradient that is too long down to a given length, so that one
+# odd batch cannot throw the weights away; its length is logged, for a norm that grows from
+# epoch to epoch announces trouble before the loss does.
 def train_epoch(model, split: Split, sampler, optimizer, weights, epoch: int, args) -> dict:
     """Make one pass over the training names; return what it measured."""
     model.train()
@@ -389,6 +400,10 @@ def train_epoch(model, split: Split, sampler, optimizer, weights, epoch: int, ar
     }
 
 
+# After each epoch the model answers the validation names, which it does not learn from.  The
+# training loss always falls; when validation stops improving, what is still learned is the
+# training names by heart.  So we keep the weights of the best validation epoch (marked *), and
+# stop when there has been no better one for a while.  The test names take no part in this.
 def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict], dict]:
     """Train for up to `args.epochs`; return the history and the best epoch with its weights.
 
@@ -438,6 +453,8 @@ def print_epoch(row: dict, improved: bool) -> None:
     )
 
 
+# eval() turns dropout off, no_grad() the bookkeeping for gradients.  Forgetting the first makes
+# the measured accuracy random and too low; forgetting the second costs memory and time.
 @torch.no_grad()
 def predict_logits(model, split: Split, batch_size: int = 512) -> torch.Tensor:
     """Return the logits (N, L) of a split, dropout off."""
@@ -531,6 +548,9 @@ def gradient_lesson() -> dict[float, dict]:
     return results
 
 
+# Is that a worry here?  Measure it on the trained network: how strongly would the loss react to
+# a small change of the first letter's vector, compared with the last letter's?  Nine steps are
+# few, and the factors of an orthogonal W_hh are near 1.
 def letter_gradients(model, split: Split, length: int = 9) -> list[float]:
     """How much each letter of names of one length moves the loss: mean |dL/dx_t| per t.
 

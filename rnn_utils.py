@@ -961,6 +961,31 @@ def classification_scores(logits: torch.Tensor, targets: torch.Tensor) -> dict[s
     }
 
 
+def forecast_scores(forecasts: dict, truth: np.ndarray, naive_error: float) -> dict[str, dict]:
+    """Score forecasts of a series, {name: (N, H)} with "persistence" among them, by (N, H) truth.
+
+    `naive_error` is the MAE of persistence one step ahead on the training stretch.  Returns
+    {name: {"mae", "rmse", "mase", "skill", "t", "by_horizon"}}: the first four are of step 1,
+    and of each step, as lists, in `by_horizon`.  `t` says how surely step 1 beats persistence:
+    the mean difference of their squared errors, divided by its standard error.
+    Sources: Hyndman and Koehler 2006 (MASE), Diebold and Mariano 1995 (t).
+    """
+    squared = {name: (forecast - truth) ** 2 for name, forecast in forecasts.items()}  # (N, H)
+    persistence = np.sqrt(squared["persistence"].mean(axis=0))  # (H,)
+    scores = {}
+    for name, forecast in forecasts.items():
+        mae, rmse = np.abs(forecast - truth).mean(axis=0), np.sqrt(squared[name].mean(axis=0))
+        # Persistence without any error cannot be improved upon: count that as no skill.
+        skill = np.where(persistence > 0, 1 - rmse / np.where(persistence > 0, persistence, 1), 0)
+        steps = {"mae": mae, "rmse": rmse, "mase": mae / naive_error, "skill": skill}
+        gain = squared["persistence"][:, 0] - squared[name][:, 0]  # (N,)
+        error = gain.std() / math.sqrt(len(gain))
+        scores[name] = {measure: float(values[0]) for measure, values in steps.items()}
+        scores[name]["t"] = float(gain.mean() / error) if error > 0 else 0.0
+        scores[name]["by_horizon"] = {key: values.tolist() for key, values in steps.items()}
+    return scores
+
+
 def linear_baselines(train: Sequence, test: Sequence, vectorizer) -> tuple[float, float]:
     """Test accuracy of the most frequent training label, and of logistic regression.
 
@@ -1123,7 +1148,7 @@ def interruptible(args: argparse.Namespace, history: list) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if args.save_model and history:
-            saved = f"{len(history)} epochs are saved; the same command with --resume goes on."
+            saved = f"The finished epochs are in {last_path(args.path)}; add --resume to go on."
         elif args.save_model:
             saved = "No epoch was finished, so nothing was saved."
         else:

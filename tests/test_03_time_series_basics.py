@@ -187,7 +187,7 @@ def test_scores_on_a_straight_line():
     forecasts, _, scores = baselines_of(3.0 * np.arange(200), "--horizon", 2)
     assert scores["persistence"]["mae"] == scores["persistence"]["rmse"] == 3
     assert scores["persistence"]["mase"] == 1 and scores["persistence"]["skill"] == 0
-    assert scores["persistence"]["by_horizon"] == [3, 6]
+    assert scores["persistence"]["by_horizon"]["rmse"] == [3, 6]
     assert scores["moving average"]["mae"] == pytest.approx(3 * 2.5)  # the last 4 lag by 1.5
     assert scores["linear AR"]["mae"] < 1
     assert forecasts["linear AR"].shape == (200 - 170 - 6 - 2 + 1, 2)
