@@ -332,6 +332,7 @@ class NameClassifier(nn.Module):
 # at the start of training (Saxe et al. 2014).  nn.RNN's own default draws small uniform
 # numbers, with which the state shrinks at every step; numbers too large drive tanh flat
 # against +-1, where its slope is 0 and nothing learns.
+@torch.no_grad()
 def initialise(rnn: nn.Module, hidden_size: int) -> None:
     """Make every recurrent matrix orthogonal and every bias zero, in place."""
     for name, parameter in rnn.named_parameters():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT, assert_one_line_error, load_script, run_script
+from helpers import ROOT, assert_one_line_error, load_script, run_here, run_script
 
 import rnn_utils as ru
 
@@ -411,14 +411,15 @@ def test_bad_folder_of_names_is_one_line(tmp_path, files, fragments):
         (["--no-such-flag"], ["--no-such-flag"]),
     ],
 )
-def test_mistakes_end_in_one_line_and_status_2(tmp_path, flags, fragments):
+def test_mistakes_end_in_one_line_and_status_2(tmp_path, flags, fragments, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "one.csv").write_text("text,label\nabc,x\n", encoding="utf-8")
     (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 no")
     ru.save_checkpoint(tmp_path / "other.pt", "05_lstm_sentiment", vocab=[])
     ru.save_checkpoint(tmp_path / "hollow.pt", NAME, vocab=["<pad>", "<unk>"], labels=["a"])
     before = sorted(path.name for path in tmp_path.iterdir())
-    assert_one_line_error(run_script(NAME, *flags, cwd=tmp_path), *fragments)
+    assert_one_line_error(run_here(script, flags, capsys), *fragments)
     after = {path.name for path in tmp_path.iterdir()} - {"outputs", "models"}
     assert sorted(after) == before
 
