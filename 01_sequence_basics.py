@@ -318,7 +318,6 @@ def answer_questions() -> None:
 # 6. Two questions about order
 # ----------------------------------------------------------------------
 
-UPDATES = 300  # at most, of each network
 NUM_TEST = 4000  # guessing one in two then scores 50 % give or take 0.8 (one standard error)
 NUM_SYMBOLS = 4
 
@@ -383,14 +382,14 @@ class SmallRNN(nn.Module):
 # Every update draws new sequences by rule.  So there is no training set to learn by heart,
 # and no validation set, as nothing is chosen by a score.  Training ends early when a batch
 # that the model has never seen is answered with near certainty.
-def train_and_test(model_class, task, num_classes: int, hidden_size: int, seed: int, device):
+def train_and_test(model_class, task, num_classes: int, seed: int, args, device):
     """Train a new model on fresh batches of 64; return it, its test accuracy, its updates."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     test_inputs, test_targets = task(NUM_TEST, generator)
-    model = model_class(test_inputs.shape[2], hidden_size, num_classes).to(device)
+    model = model_class(test_inputs.shape[2], args.hidden_size, num_classes).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for update in range(1, UPDATES + 1):  # noqa: B007
+    for update in range(1, args.updates + 1):  # noqa: B007
         inputs, targets = task(64, generator)
         loss = F.cross_entropy(model(inputs.to(device)), targets.to(device))
         if loss.item() < 0.003:
@@ -410,7 +409,7 @@ def compare_models(args: argparse.Namespace, device) -> tuple[nn.Module, dict]:
     print(f"  {'':<34}{'guessing':>10}{'bag':>9}{'RNN':>9}")
     networks, results = [], {}
     for name, (task, num_classes) in TASKS.items():
-        setting = (task, num_classes, args.hidden_size, args.seed, device)
+        setting = (task, num_classes, args.seed, args, device)
         _, bag, _ = train_and_test(BagOfSteps, *setting)
         network, rnn, _ = train_and_test(SmallRNN, *setting)
         networks.append(network)
@@ -441,8 +440,8 @@ def measure_recall(args: argparse.Namespace, device) -> dict:
     print(f"  {'delay':>5}{'mean':>9}{'updates':>10}   each network")
     results, delay = {}, 2
     while delay <= args.max_delay:
-        setting = (SmallRNN, partial(recall_task, delay=delay), NUM_SYMBOLS, args.hidden_size)
-        runs = [train_and_test(*setting, args.seed + run, device) for run in range(args.runs)]
+        setting = (SmallRNN, partial(recall_task, delay=delay), NUM_SYMBOLS)
+        runs = [train_and_test(*setting, args.seed + run, args, device) for run in range(args.runs)]
         _, accuracies, updates = zip(*runs)
         results[str(delay)] = {"accuracy": list(accuracies), "updates": list(updates)}
         each = "  ".join(f"{accuracy:.1%}" for accuracy in accuracies)
@@ -536,7 +535,7 @@ def plot_recall(results: dict, args) -> Path:
     axes.set_xscale("log", base=2)
     axes.set_xticks(delays, delays)
     axes.set(xlabel="delay (steps)", ylabel="accuracy", ylim=(0, 1.05))
-    axes.set_title(f"How far back does a vanilla RNN remember, after {UPDATES} updates?")
+    axes.set_title(f"How far back does a vanilla RNN remember, after {args.updates} updates?")
     axes.legend(loc="center left")
     return ru.save_figure(figure, args.output_dir, "recall", args.show)
 
@@ -545,7 +544,7 @@ def plot_recall(results: dict, args) -> Path:
 # 9. Command line and main
 # ----------------------------------------------------------------------
 
-QUICK = {"num_sequences": 16, "max_delay": 4, "runs": 1}
+QUICK = {"num_sequences": 16, "updates": 60, "max_delay": 4, "runs": 1}
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -558,8 +557,9 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--batch-size", type=ru.at_least(1), default=8, help="sequences in a padded batch")
     add("--hidden-size", type=ru.at_least(1), default=16, help="numbers in the state h_t")
     add("--max-delay", type=ru.at_least(2), default=64, help="longest delay in section 7")
+    add("--updates", type=ru.at_least(1), default=300, help="of each network, at most")
     add("--runs", type=ru.at_least(1), default=3, help="networks for each delay in section 7")
-    add("--quick", action="store_true", help="fewer sequences, shorter delays")
+    add("--quick", action="store_true", help="fewer sequences, shorter training and delays")
     ru.add_run_flags(parser, threads=1, downloads=False)
     return ru.parse_arguments(parser, argv, QUICK)
 
