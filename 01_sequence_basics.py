@@ -224,9 +224,10 @@ MAX_LAG = 12
 
 # Does a step tell us something about the step k later?  Pair every value with the one k
 # steps on, and correlate: +1, they rise and fall together; -1, one rises as the other
-# falls; 0, no straight line links them.  Read the table with care.  A steady climb is
-# correlated with itself at every lag.  Fibonacci digits seem to have no memory, although
-# two of them determine the next exactly: the rule, mod 10, is not a straight line.
+# falls; 0, no straight line links them.  Read the table with care.  Taking each
+# short sequence about its own mean pulls all far lags down: a random walk forgets nothing,
+# and yet reads near 0 at lag 12.  Fibonacci digits seem to have no memory, although two of
+# them determine the next exactly: the rule, mod 10, is not a straight line.
 def autocorrelation(sequences: list[np.ndarray], lag: int) -> float:
     """Correlation of x_t with x_{t+lag} over all sequences (T, I), each about its own mean."""
     centred = [sequence - sequence.mean(axis=0, dtype=np.float64) for sequence in sequences]
@@ -612,7 +613,8 @@ if __name__ == "__main__":
 # 2. Run with --hidden-size 4, then 64.  Which rows of section 7 change, and which do not?
 # 3. In hidden_states.png, look at P(peak first) between the two spikes.  What did the network
 #    learn to keep, and why is that enough to answer right at the end?
-# 4. In `SmallRNN`, take out the line nn.init.orthogonal_.  From which delay on does recall
-#    break down now?  What does W_h do to the length of h that it did not do before?
+# 4. In `SmallRNN`, take out the line nn.init.orthogonal_ and run with --runs 5.  From which
+#    delay on is recall a matter of luck, and from which is it gone?  Print the norm of h after
+#    each step of a new network, with and without the line: what did it do?
 # 5. Open: in `peak_task` the backwards copies hold a bag at exactly 50 %.  Invent a question
-#    about order where a bag does better than guessing without seeing any order.
+#    about order which a bag can answer better than by guessing, though it sees no order.

@@ -339,7 +339,7 @@ def prepare(sentences: list[str], num_train: int, args):
 # A few words make up most of a text, and most words are rare.  Zipf's law: the word of rank r
 # occurs about 1/r as often as the first.  So leaving out rare words makes the embedding much
 # smaller and loses few tokens; those become <unk>.
-def study_vocabulary(tokens, num_train: int, vocab: ru.Vocab, example: str):
+def study_vocabulary(tokens, num_train: int, vocab: ru.Vocab, min_freq: int, example: str):
     """Print what the vocabulary covers and misses.
 
     Returns how often each word of train occurs (sorted array), and the measures.
@@ -348,7 +348,10 @@ def study_vocabulary(tokens, num_train: int, vocab: ru.Vocab, example: str):
     counts = collections.Counter(itertools.chain.from_iterable(train)).values()
     counts = np.array(sorted(counts, reverse=True))
     covered = counts.cumsum() / counts.sum()  # by the k + 1 most frequent words
-    print(f"\nVocabulary: {len(vocab):,} entries; train has {len(counts):,} different words")
+    print(
+        f"\nVocabulary: {len(vocab):,} entries; train has {len(counts):,} different words,", end=""
+    )
+    print(f" {int((counts < min_freq).sum()):,} of them rarer than --min-freq {min_freq}")
     print(f"  it begins {vocab.get_itos()[:12]}")
     for k in (10, 100, 1000, 10_000):
         if k < len(counts):
@@ -386,7 +389,7 @@ def study_batches(encoded: list[torch.Tensor], args):
     mask = ru.lengths_to_mask(batch_lengths)  # (4, T)
     assert batch.shape == mask.shape and bool((batch[~mask] == 0).all())
     print(f"  a padded batch {tuple(batch.shape)}, lengths {batch_lengths.tolist()}, and its mask:")
-    for row, real in zip(batch[:, :12].tolist(), mask[:, :12].tolist()):
+    for row, real in zip(batch[:, :16].tolist(), mask[:, :16].tolist()):  # wider: cut off here
         print("".join(f"{index:6d}" for index in row), "  ", *(".#"[step] for step in real))
 
     batches = {
@@ -693,6 +696,7 @@ def main(argv=None) -> dict:
     started = time.perf_counter()
     args = parse_args(argv)
     device = ru.start_run(args, TUTORIAL)
+    print(f"{TUTORIAL}: from sentences to batches that an RNN can read\n")
     ru.print_configuration(args, device)
     text, args.dataset, embedded = load_sentences(args)
     num_train = len(text) * 9 // 10
@@ -705,7 +709,7 @@ def main(argv=None) -> dict:
     torchtext = compare_with_torchtext(text[:SAMPLE])
     print(f"  {torchtext}")
     tokens, vocab, encoded, speed = prepare(text, num_train, args)
-    counts, vocabulary = study_vocabulary(tokens, num_train, vocab, example)
+    counts, vocabulary = study_vocabulary(tokens, num_train, vocab, args.min_freq, example)
     sentences, batches, padding = study_batches(encoded, args)
     packing = show_packing()
     some = [sentence[:16] for sentence in sentences[:16]]  # one-hot takes V numbers a word
@@ -726,21 +730,26 @@ def main(argv=None) -> dict:
         tokenizers=tokenizers, torchtext=torchtext, vocabulary=vocabulary, padding=padding,
         packed_batch_sizes=packing, lookup=lookup, embeddings=embeddings, **speed,
     )  # fmt: skip
-    print(f"\nwritten to {args.output_dir}: metrics.json, {', '.join(f.name for f in files)}")
+    ru.print_files(args, files)
     return metrics
 
 
-# Exercises
-# 1. Predict, then run: what becomes of the two shares of padding with --batch-size 2, and what
-#    with --batch-size 500?  Look at padding.png.
-# 2. Run with --num-merges 0 and with 3000.  Which tokenizer does byte-pair turn into, and what
-#    happens to its unknown rate?
-# 3. Explain: the embedded corpus bends away from the Zipf line where English would not.  Find
-#    the reason in TEMPLATES, then check with a book of your own (--data).
-# 4. Change `skipgram_pairs` to window=1 and to window=10.  Do the nearest neighbours become
-#    words of the same kind, or words of the same sentences?  Watch "in the word's own group".
-# 5. Open: basic_english cuts "don't" into three tokens and loses capitals and quotes.  For
-#    which task does that help, and for which would you keep them?
-
 if __name__ == "__main__":
     ru.run(main)
+
+
+# %% ------------------------------------------------------------------
+# Exercises
+# ----------------------------------------------------------------------
+# 1. Predict, then run: what becomes of the two shares of padding with --batch-size 2, and what
+#    with --batch-size 500?  Look at padding.png.
+# 2. Run with --num-merges 0 and with 3000.  How many merges does the corpus yield at most, and
+#    why?  Compare byte-pair's tokens per sentence with those of the character tokenizer, then
+#    with those of basic_english: what does it turn into at either end?
+# 3. Explain: the embedded corpus bends away from the Zipf line where English would not.  Find
+#    the reason in TEMPLATES, then check with a book of your own (--data).
+# 4. In `study_embeddings`, give `skipgram_pairs` a window of 1, then of 10.  With which do the
+#    nearest neighbours become words of the same sentences rather than of the same kind?
+#    Watch "in the word's own group".
+# 5. Open: basic_english cuts "don't" into three tokens and loses capitals and quotes.  For
+#    which task does that help, and for which would you keep them?

@@ -27,12 +27,14 @@ Windows of L steps, and the H steps after each as its target (N windows, I = 1 f
     Fooling yourself 1: splitting at random      skill 12 days ahead, split
                                                  at random     by time
       linear              GOOG                       +0.01       -0.02
+      ...
       5 neighbours        GOOG                       +0.66       -0.16
       5 neighbours        10 random walks            +0.61       -0.55
     Baselines on the test stretch of sine: 227 windows
       one step ahead           MAE    RMSE    MASE   skill    RMSE 12 steps ahead
       persistence             1.45    1.79    1.08   +0.00        7.44
       seasonal naive          1.87    2.28    1.39   -0.27        2.24
+      ...
       linear AR               0.90    1.13    0.67   +0.37        1.33
 
 Writes metrics.json and six figures to outputs/03_time_series_basics/.
@@ -696,6 +698,7 @@ if __name__ == "__main__":
 #    stretch in "From the series to examples"?  What would a network with a sigmoid as its
 #    last layer answer in November 2007?
 # 4. Modify: set LAB_HORIZON to 1, 3 and 30.  Why has the random split next to no leak at 1?
-#    Then give `forecast_next_day` the log-returns.  Which R^2 do you get, and what does it say?
+#    Then, in `main`, hand `compare_with_persistence` log_returns(prices) instead of prices (its
+#    unit is then no longer dollars).  Which R^2 do you get, and what does it say?
 # 5. An open question: our model is fitted once and then used for 15 % of the time.  How would
 #    you score one that is fitted anew each month, without letting it see the future?

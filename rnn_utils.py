@@ -581,7 +581,7 @@ def read_labelled_text(path) -> list[LabelledText]:
     try:
         for fields in reader:
             if columns is None:
-                columns = _find_columns(fields, path, line)
+                columns = _find_columns(fields, delimiter, path, line)
             elif any(field.strip() for field in fields):
                 values = [fields[c].strip() if c < len(fields) else "" for c in columns]
                 for name, value in zip(("text", "label"), values):
@@ -598,13 +598,14 @@ def read_labelled_text(path) -> list[LabelledText]:
     return rows
 
 
-def _find_columns(header: list[str], path, line: int) -> list[int]:
+def _find_columns(header: list[str], separator: str, path, line: int) -> list[int]:
     names = [name.strip().lower() for name in header]
     for wanted in ("text", "label"):
         if wanted not in names:
             raise UserError(
                 f"{path}, line {line}: no column '{wanted}' in the header; "
-                f"it must name 'text' and 'label', and names {', '.join(header)[:100]!r}"
+                f"it must name 'text' and 'label' parted by {separator!r}, "
+                f"and is {separator.join(header)[:100]!r}"
             )
     return [names.index("text"), names.index("label")]
 
@@ -1047,7 +1048,7 @@ def save_checkpoint(path, tutorial: str, **contents: Any) -> None:
         raise UserError(f"{path}: the checkpoint cannot be written ({error})") from None
 
 
-def load_checkpoint(path, tutorial: str) -> dict:
+def load_checkpoint(path, tutorial: str, resuming: bool = False) -> dict:
     """Read what `save_checkpoint` wrote for the same tutorial, onto the CPU.
 
     Only tensors and plain types are accepted (`weights_only=True`), so a file made to
@@ -1073,6 +1074,9 @@ def load_checkpoint(path, tutorial: str) -> dict:
             f"{path}: format {record['format']}, and this version reads {CHECKPOINT_FORMAT}; "
             "train again with --save-model"
         )
+    if "optimizer" in record and not resuming:
+        model = str(path).replace(".last.", ".")
+        raise UserError(f"{path}: the state for --resume; the model itself is {model}")
     return record
 
 
@@ -1122,8 +1126,12 @@ def load_training_state(
     Raises UserError when the saved run had other settings: its second half would then
     belong to another experiment than its first.
     """
+    if not last_path(path).is_file():
+        raise UserError(
+            f"{last_path(path)}: nothing to resume there; start with --save-model --path {path}"
+        )
     path = last_path(path)
-    record = load_checkpoint(path, tutorial)
+    record = load_checkpoint(path, tutorial, resuming=True)
     with restoring(path):
         saved = record["config"]
         differing = [key for key in config if saved.get(key) != config[key]]
@@ -1359,6 +1367,11 @@ def start_run(args: argparse.Namespace, tutorial: str) -> torch.device:
     device = get_device(args.device)
     set_threads(args.threads)
     set_seed(args.seed)
+    if getattr(args, "eval_only", False):
+        if args.save_model or args.resume:
+            raise UserError("--eval-only trains nothing; drop --save-model and --resume")
+        # A folder of its own, so that the metrics of the training run stay.
+        args.output_dir = args.output_dir or str(Path("outputs") / tutorial / "eval")
     args.output_dir = args.output_dir or str(Path("outputs") / tutorial)
     require_writable(args.output_dir, "--output-dir")
     if not hasattr(args, "path"):  # a script without checkpoints
@@ -1400,14 +1413,17 @@ def training_config(args: argparse.Namespace) -> dict:
     return {key: value for key, value in vars(args).items() if key not in _RUN_FLAGS}
 
 
-def take_data_settings(args: argparse.Namespace, trained: dict) -> None:
-    """For --eval-only: unless told otherwise, use the data that the model was trained on.
+def take_trained_settings(args: argparse.Namespace, trained: dict) -> None:
+    """For --eval-only: put the settings that the model was trained with into `args`.
 
-    Only then is the test split the one that the model has never seen.
+    That includes its data, unless `--data` or `--dataset` names others: only on the data
+    it was trained with is the test split one that the model has never seen.
     """
-    if args.data is None and args.dataset == "auto":
-        args.data, args.dataset = trained.get("data"), trained.get("dataset", "auto")
-        args.max_examples = trained.get("max_examples")
+    own_data = args.data is not None or args.dataset != "auto"
+    kept = {"data", "dataset", "max_examples"} if own_data else set()
+    for key in training_config(args):
+        if key in trained and key not in kept:
+            setattr(args, key, trained[key])
 
 
 def print_configuration(args: argparse.Namespace, device: torch.device) -> None:

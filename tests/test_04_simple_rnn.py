@@ -124,11 +124,11 @@ def test_model_can_overfit_one_batch():
     assert script.evaluate(model, split)["accuracy"] == 1.0
 
 
-def test_class_weights_make_labels_count_alike():
+def test_class_weights_follow_the_square_root_of_frequency():
     targets = torch.tensor([0] * 90 + [1] * 10)
     weights = script.class_weights(targets, 3)
     assert float(weights[targets].mean()) == pytest.approx(1.0)
-    assert float(weights[1] * 10) == pytest.approx(float(weights[0] * 90))
+    assert float(weights[1] / weights[0]) == pytest.approx(3.0)  # sqrt(90 / 10)
 
 
 # ---------------------------------------------------------------- what the chapter claims
@@ -281,6 +281,20 @@ def test_checkpoint_in_a_fresh_process_gives_the_same_test_figures(trained):
     assert evaluated["test"] == metrics["test"]
     assert evaluated["best_epoch"] == metrics["best_epoch"]
     assert (folder / "evaluated" / "letter_by_letter.png").exists()
+    assert "hidden-size=16" in done.stdout  # the settings of the model, not of this command
+
+
+def test_evaluation_leaves_the_metrics_of_the_training_run(trained, monkeypatch):
+    folder, metrics = trained
+    monkeypatch.chdir(folder)
+    script.main(["--eval-only", "--no-plots"])
+    kept = json.loads((folder / "outputs" / NAME / "metrics.json").read_text())
+    assert kept == metrics
+
+
+def test_saturated_network_is_no_division_by_zero(capsys):
+    assert script.describe_letter_gradients([1.0, 0.0]) is None
+    assert script.describe_letter_gradients([1.0, 2.0]) == 0.5
 
 
 def test_predict_needs_the_checkpoint_alone(trained, tmp_path):
@@ -344,7 +358,7 @@ def test_ctrl_c_is_clean_and_says_how_to_go_on(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors and "--resume" in errors
-    assert ru.load_checkpoint(last, NAME)["history"]
+    assert ru.load_checkpoint(last, NAME, resuming=True)["history"]
 
 
 def test_own_data_from_a_folder_and_from_a_table(tmp_path):
@@ -373,8 +387,8 @@ def test_own_data_from_a_folder_and_from_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("files", "fragments"),
     [
-        ({}, ["0 files named LABEL.txt"]),
-        ({"A.txt": b"abc\ndef\n"}, ["1 files named LABEL.txt"]),
+        ({}, ["0 .txt files"]),
+        ({"A.txt": b"abc\ndef\n"}, ["1 .txt files"]),
         ({"A.txt": b"abc\n", "B.txt": b""}, ["B.txt", "empty"]),
         ({"A.txt": b"abc\n123\n", "B.txt": b"x\n"}, ["A.txt, line 2", "123"]),
         ({"A.txt": b"abc\nab\na\n", "B.txt": b"xyz\nxyz\n"}, ["'B' has 1 distinct names"]),
@@ -405,7 +419,9 @@ def test_bad_folder_of_names_is_one_line(tmp_path, files, fragments):
         (["--predict", "Li", "--path", "hollow.pt"], ["hollow.pt", "does not fit"]),
         (["--predict", "李"], ["--predict", "a to z"]),
         (["--from-scratch", "--cell", "gru"], ["--from-scratch"]),
-        (["--quick", "--resume"], [".last.pt", "no such checkpoint"]),
+        (["--quick", "--resume"], [".last.pt", "nothing to resume", "--save-model"]),
+        (["--predict", "Li", "--path", "my.last.pt"], ["state for --resume", "is my.pt"]),
+        (["--eval-only", "--resume"], ["--eval-only", "--resume"]),
         (["--quick", "--output-dir", "one.csv"], ["--output-dir", "one.csv"]),
         (["--quick", "--save-model", "--path", "empty"], ["--path empty", "folder"]),
         (["--no-such-flag"], ["--no-such-flag"]),
@@ -417,6 +433,7 @@ def test_mistakes_end_in_one_line_and_status_2(tmp_path, flags, fragments, monke
     (tmp_path / "one.csv").write_text("text,label\nabc,x\n", encoding="utf-8")
     (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 no")
     ru.save_checkpoint(tmp_path / "other.pt", "05_lstm_sentiment", vocab=[])
+    ru.save_checkpoint(tmp_path / "my.last.pt", NAME, optimizer={})
     ru.save_checkpoint(tmp_path / "hollow.pt", NAME, vocab=["<pad>", "<unk>"], labels=["a"])
     before = sorted(path.name for path in tmp_path.iterdir())
     assert_one_line_error(run_here(script, flags, capsys), *fragments)
