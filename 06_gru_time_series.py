@@ -1,0 +1,997 @@
+"""06_gru_time_series: can a GRU forecast, and does it know how good it is?
+
+The question    A GRU reads the last 50 values of a series and answers with the next 20.  Is
+                that better than "as now", and better than a straight-line model?  And how
+                wide an interval must it put around its answer?
+The number      +0.77 and -0.02: the skill of the same network, one step ahead, on sine waves
+                with noise and on Google's share price.
+Misconceptions  A network is not better for being a network: on a sum of waves a linear model
+                has all it needs, and the GRU at best comes close.  On a chaotic series the
+                GRU wins by far, but only some steps ahead.
+                A forecast that follows a price closely may be yesterday's price.
+                A 90 % interval is a claim, and can be checked: count.
+
+The GRU (Cho et al. 2014) as PyTorch computes it; * multiplies element by element:
+
+    r_t = sigmoid(W_xr x_t + b_xr + W_hr h_{t-1} + b_hr)        reset: use the past?
+    z_t = sigmoid(W_xz x_t + b_xz + W_hz h_{t-1} + b_hz)        update: keep the past?
+    n_t = tanh(W_xn x_t + b_xn + r_t * (W_hn h_{t-1} + b_hn))   candidate
+    h_t = (1 - z_t) * n_t + z_t * h_{t-1}                       h_0 = 0
+    (y_{T+1}, ..., y_{T+H}) = W_hy h_T + b_y                    all steps ahead at once
+
+    x_t (I,)  the values at step t          h_t, r_t, z_t, n_t (hidden,)
+    L  steps in a window, here T = L        H  steps to forecast (the horizon)
+
+    python 06_gru_time_series.py --sequence-length 50      25-37 s on a 2-core CPU, 410 MB
+
+    Test stretch of sine (units)
+                        one step ahead                                20 steps ahead
+                           MAE      RMSE      MASE   skill      t        RMSE   skill
+      GRU, direct        0.167      0.21     0.215  +0.775  +15.2       0.209  +0.938
+      persistence        0.755     0.935     0.975  +0.000   +0.0         3.4  +0.000
+      linear AR          0.159     0.197     0.206  +0.789  +15.4       0.199  +0.941
+      Nobody can forecast the noise, 0.2; the network's RMSE is +5% from it.
+      The 90 % intervals, measured on val, hold 91.2% of the test values.
+
+Writes metrics.json and up to six figures to outputs/06_gru_time_series/.  Also:
+
+    python 06_gru_time_series.py --dataset stock           or mackey-glass, or --data FILE.csv
+    python 06_gru_time_series.py --compare-cells           RNN, LSTM and GRU, in 90 s
+    python 06_gru_time_series.py --save-model --path sine.pt
+    python 06_gru_time_series.py --forecast 20 --path sine.pt      answers at once
+
+Next: 07_bidirectional_rnn.py reads in both directions, which a forecast must not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+import rnn_utils as ru
+
+TUTORIAL = "06_gru_time_series"
+
+# %% ------------------------------------------------------------------
+# 1. Data
+# ----------------------------------------------------------------------
+
+
+class Series(NamedTuple):
+    """What is reported and what is modelled: the same, except for prices (see log_returns)."""
+
+    name: str
+    levels: np.ndarray  # (T,) what we want to forecast, in its own unit
+    values: np.ndarray  # (T, I) what the network reads; column 0 is forecast
+    times: np.ndarray  # (T,) dates, or step numbers where there are none
+    unit: str
+
+
+# A series made by rule, so that the best possible error is known: nobody can forecast the
+# noise, so no RMSE stays below NOISE, except by luck.  Think of the sun's day of 24 hours and
+# the tide of 12.42.  A sum of waves continues exactly by a *linear* rule (each wave is a fixed
+# combination of its last two values), so here a linear model has all it needs, and the GRU has
+# to show that it is no worse.
+NOISE = 0.2
+
+
+def make_sine(num_steps: int, seed: int) -> np.ndarray:
+    """Return (T,) values: a trend, waves of 24 and of 12.42 steps, and noise."""
+    t = np.arange(num_steps)
+    # y_t = 20 + 0.005 t + 3 sin(2 pi t / 24) + 2 sin(2 pi t / 12.42) + e_t,  e_t ~ N(0, NOISE^2)
+    signal = 20 + 0.005 * t + 3 * np.sin(2 * np.pi * t / 24) + 2 * np.sin(2 * np.pi * t / 12.42)
+    return signal + np.random.default_rng(seed).normal(0.0, NOISE, num_steps)
+
+
+# The opposite case: no noise at all, and no linear rule either.  The number of blood cells
+# depends, through a curve with a hump, on the number tau days ago (Mackey and Glass 1977).
+# For tau = 17 the result is chaos: it never repeats, and small errors grow.
+def make_mackey_glass(num_steps: int, seed: int, tau: int = 17, per_step: int = 10) -> np.ndarray:
+    """Return (T,) values; the seed sets the start, whose first 500 steps are thrown away."""
+    start = 1.2 + 0.2 * (np.random.default_rng(seed).random() - 0.5)
+    x, delay = [start] * (tau * per_step + 1), tau * per_step
+    for _ in range((num_steps + 500) * per_step):
+        # dx/dt = 0.2 x(t - tau) / (1 + x(t - tau)^10) - 0.1 x(t),   Euler steps of 1 / per_step
+        old = x[-1 - delay]
+        x.append(x[-1] + (0.2 * old / (1 + old**10) - 0.1 * x[-1]) / per_step)
+    return np.array(x[::per_step][-num_steps:])
+
+
+# A network that has seen prices from 100 to 500 dollars knows nothing about 700.  Returns have
+# no level: they ask for the change, in percent, whatever the price.  03 compares the two.
+def log_returns(prices: np.ndarray, source: str) -> np.ndarray:
+    """r_t = log(p_t / p_{t-1}), (T - 1,)."""
+    if (prices <= 0).any():
+        line = int((prices <= 0).argmax()) + 2
+        raise ru.UserError(f"{source}, line {line}: --returns needs prices, all of them above 0")
+    return np.diff(np.log(prices))
+
+
+SEASONS = {"sine": 24, "mackey-glass": 50, "stock": 5}
+# Long series: without --stride, the windows start so far apart that there are about MANY.  What
+# copies windows (the scaler, the linear baseline) takes at most MANY of them, evenly spaced.
+MANY = 20_000
+
+
+# Your own series is a CSV file with a header, one row per time step and the oldest first:
+#     date,sales,visitors
+#     2024-01-01,103.5,2010
+#     2024-01-02,98,1850
+# python 06_gru_time_series.py --data shop.csv --column sales --date-column date \
+#     --features visitors --season 7
+def load_series(args) -> Series:
+    """Return the series that --data or --dataset asks for, and settle --season."""
+    times, name, unit = None, args.dataset, "units"
+    if args.data:
+        name = unit = args.column
+        columns = [name, *(other for other in args.features or [] if other != name)]
+        times, values = ru.read_series(args.data, columns, args.date_column)  # (T, I)
+    elif args.dataset == "stock":
+        name, unit = "GOOG", "US dollars"
+        times, prices = ru.load_goog()
+        values = prices[:, None]
+    else:
+        make = make_sine if args.dataset == "sine" else make_mackey_glass
+        values = make(args.num_steps, args.seed)[:, None]
+    args.season = args.season or SEASONS.get(args.dataset, 7)
+    args.stride = args.stride or 1 + len(values) // MANY
+    levels, times = values[:, 0], np.arange(len(values)) if times is None else times
+    if args.returns:  # there is one return fewer than prices: drop the first step
+        values = np.c_[log_returns(levels, args.data or name), values[1:, 1:]]
+        levels, times = levels[1:], times[1:]
+    return Series(name, levels, values, times, unit)
+
+
+# The past trains and the future tests.  A gap is left out at each cut, for neighbouring steps
+# are nearly copies of each other; 03 measures what goes wrong otherwise.
+GAP = 20
+
+
+def split_by_time(num_steps: int) -> dict[str, slice]:
+    """Cut T steps into 70 % train, 15 % val and 15 % test, in this order, with gaps."""
+    train_end, val_end = int(0.70 * num_steps), int(0.85 * num_steps)
+    return {
+        "train": slice(0, train_end),
+        "val": slice(train_end + GAP, val_end),
+        "test": slice(val_end + GAP, num_steps),
+    }
+
+
+def check_series(series: Series, stretches: dict[str, slice], args) -> None:
+    """Refuse a series that is too short, or has nothing in it to learn from."""
+    source = args.data or f"--dataset {args.dataset}"
+    sizes = {name: max(0, part.stop - part.start) for name, part in stretches.items()}
+    need = args.sequence_length + args.horizon
+    if min(sizes.values()) < need:
+        found = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ru.UserError(
+            f"{source}: {len(series.levels):,} values are too few: one window takes {need} steps, "
+            f"and the stretches have {found}; reduce --sequence-length or --horizon"
+        )
+    if args.season > sizes["train"]:
+        raise ru.UserError(
+            f"{source}: a season of {args.season} steps does not fit into the training stretch "
+            f"of {sizes['train']}; give a smaller --season"
+        )
+    if np.ptp(series.values[stretches["train"], 0]) == 0:
+        raise ru.UserError(f"{source}: {series.name!r} never changes in its first 70 %")
+
+
+# Networks learn best from numbers around zero and of size one (03): z = (y - shift) / scale.
+# The way back matters as much: errors are reported in dollars, not in standard deviations.
+class Scaler(NamedTuple):
+    """Shift and scale of each column, and the way back."""
+
+    shift: list[float]
+    scale: list[float]
+    returns: bool  # whether column 0 holds log-returns, to be summed up to a price
+
+    @classmethod
+    def fit(cls, train: np.ndarray, args) -> Scaler:
+        """Measure the training stretch (T, I), and nothing later."""
+        scale = train.std(axis=0)
+        if args.centred:
+            # The network sees every window from its own mean (see Forecaster), so the spread
+            # *within* windows counts.  A long trend dwarfs it in the whole stretch.
+            windows = np.lib.stride_tricks.sliding_window_view(train, args.sequence_length, axis=0)
+            some = windows[:: 1 + len(windows) // MANY]  # (N, I, L)
+            scale = np.sqrt(some.var(axis=2).mean(axis=0))
+        scale[scale == 0] = 1.0  # a feature that never changes tells nothing and does no harm
+        return cls(train.mean(axis=0).tolist(), scale.tolist(), args.returns)
+
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        return (values - self.shift) / self.scale  # (T, I)
+
+    def to_levels(self, z: torch.Tensor, today: np.ndarray) -> np.ndarray:
+        """Scaled forecasts (N, H), made at levels `today` (N,) -> (N, H) in the series' unit."""
+        y = z.double().cpu().numpy() * self.scale[0] + self.shift[0]
+        # log p_{t+h} = log p_t + r_{t+1} + ... + r_{t+h}
+        return today[:, None] * np.exp(y.cumsum(axis=1)) if self.returns else y
+
+
+# A window is one example: L steps to read, and the H that follow, to forecast.  Windows are
+# views into the one array, so a million of them take no memory until a batch is copied.
+#     values   y0 y1 y2 y3 y4 y5 ...             L = 3, H = 2, stride 1
+#     window 0 [y0 y1 y2]->[y3 y4]
+#     window 1    [y1 y2 y3]->[y4 y5]
+def make_windows(values: torch.Tensor, length: int, horizon: int, stride: int = 1):
+    """Cut (T, I) values into inputs (N, L, I) and targets (N, H, I), `stride` steps apart."""
+    windows = values.unfold(0, length + horizon, stride).transpose(1, 2)  # (N, L + H, I)
+    return windows[:, :length], windows[:, length:]
+
+
+class Split(NamedTuple):
+    """The windows of one stretch.  Its inputs, too, lie inside the stretch."""
+
+    inputs: torch.Tensor  # (N, L, I) scaled
+    targets: torch.Tensor  # (N, H) scaled
+    now: np.ndarray  # (N,) where in the series the last step of each input stands
+    today: np.ndarray  # (N,) the level there, in the series' own unit
+    truth: np.ndarray  # (N, H) the levels that followed
+
+
+MAX_SCORED = 5_000  # windows to score of a long val or test stretch, evenly spaced
+
+
+def make_splits(series: Series, stretches, scaler: Scaler, args, device) -> dict[str, Split]:
+    """Scale the series and cut every stretch into windows."""
+    if series.values.shape[1] != len(scaler.shift):
+        raise ru.UserError(
+            f"the checkpoint reads {len(scaler.shift)} columns and the data have "
+            f"{series.values.shape[1]}; give as many --features as in its training"
+        )
+    z = torch.tensor(scaler.transform(series.values), dtype=torch.float32, device=device)
+    levels = torch.from_numpy(series.levels)[:, None]  # (T, 1)
+    splits = {}
+    for name, stretch in stretches.items():
+        count = stretch.stop - stretch.start
+        stride = args.stride if name == "train" else max(args.stride, 1 + count // MAX_SCORED)
+        cut = (args.sequence_length, args.horizon, stride)
+        inputs, targets = make_windows(z[stretch], *cut)
+        truth = make_windows(levels[stretch], *cut)[1][:, :, 0].numpy()
+        now = stretch.start + args.sequence_length - 1 + stride * np.arange(len(inputs))
+        splits[name] = Split(inputs, targets[:, :, 0], now, series.levels[now], truth)
+    return splits
+
+
+# %% ------------------------------------------------------------------
+# 2. Model
+# ----------------------------------------------------------------------
+
+
+# The LSTM of 05 has three gates and two states.  The GRU (Cho et al. 2014) makes do with two
+# gates and one state.  z_t decides how much of the old state stays: where z_t is 1, h_t is
+# h_{t-1}, unchanged, and so is the gradient on its way back.  r_t decides how much of the old
+# state the new proposal n_t may look at: where r_t is 0, the past is forgotten.
+class HandWrittenGRU(nn.Module):
+    """A one-layer GRU with the interface of nn.GRU(batch_first=True).
+
+    forward: (B, T, I) -> every state (B, T, H), and the last state (1, B, H).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int):
+        super().__init__()
+        self.hidden_size = hidden_size
+        # W_xr, W_xz and W_xn on each other, and W_hr, W_hz, W_hn: three products at one go.
+        self.W_x = nn.Linear(input_size, 3 * hidden_size)
+        self.W_h = nn.Linear(hidden_size, 3 * hidden_size)
+
+    def gates(self, x_t: torch.Tensor, h_prev: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Reset gate, update gate and candidate of one step, each (B, H)."""
+        x_r, x_z, x_n = self.W_x(x_t).chunk(3, dim=1)  # W_xr x_t + b_xr, ..., (B, H) each
+        h_r, h_z, h_n = self.W_h(h_prev).chunk(3, dim=1)  # W_hr h_{t-1} + b_hr, ...
+        # r_t = sigmoid(W_xr x_t + b_xr + W_hr h_{t-1} + b_hr)
+        r_t = torch.sigmoid(x_r + h_r)
+        # z_t = sigmoid(W_xz x_t + b_xz + W_hz h_{t-1} + b_hz)
+        z_t = torch.sigmoid(x_z + h_z)
+        # n_t = tanh(W_xn x_t + b_xn + r_t * (W_hn h_{t-1} + b_hn))
+        # The paper has W_hn (r_t * h_{t-1}): it resets the state *before* the matrix product.
+        # PyTorch and cuDNN reset after it, so that no product has to wait for a gate.
+        n_t = torch.tanh(x_n + r_t * h_n)
+        return r_t, z_t, n_t
+
+    def step(self, x_t: torch.Tensor, h_prev: torch.Tensor) -> torch.Tensor:
+        """One step: (B, I) and the state before it (B, H) -> the state after it (B, H)."""
+        _, z_t, n_t = self.gates(x_t, h_prev)
+        # h_t = (1 - z_t) * n_t + z_t * h_{t-1}         (in the paper z_t and 1 - z_t swap)
+        return (1 - z_t) * n_t + z_t * h_prev
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h_t = inputs.new_zeros(inputs.shape[0], self.hidden_size)  # (B, H), h_0 = 0
+        states = []
+        for x_t in inputs.unbind(dim=1):  # T tensors of (B, I)
+            h_t = self.step(x_t, h_t)
+            states.append(h_t)
+        return torch.stack(states, dim=1), h_t[None]  # (B, T, H), (1, B, H)
+
+    @torch.no_grad()
+    def copy_from(self, gru: nn.GRU) -> None:
+        """Take the weights of a one-layer nn.GRU, which stacks r, z and n in the same order."""
+        self.W_x.weight.copy_(gru.weight_ih_l0)
+        self.W_h.weight.copy_(gru.weight_hh_l0)
+        self.W_x.bias.copy_(gru.bias_ih_l0)
+        self.W_h.bias.copy_(gru.bias_hh_l0)
+
+
+CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+# GRU -> Dense.  The dense layer turns the state after the last step into all H forecasts at
+# once (a *direct* forecast).  Its first number alone, fed back as if it were data, gives the
+# *recursive* forecast of section 3.
+class Forecaster(nn.Module):
+    """Recurrent layer -> state at the last step -> the next H values of column 0."""
+
+    def __init__(self, num_features: int, args: argparse.Namespace):
+        super().__init__()
+        layer = HandWrittenGRU if args.from_scratch else CELLS[args.cell]
+        options = {} if args.from_scratch else {"batch_first": True}
+        self.rnn = layer(num_features, args.hidden_size, **options)
+        self.output = nn.Linear(args.hidden_size, args.horizon)
+        self.centred = args.centred
+        initialise(self.rnn, args.hidden_size)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(B, L, I) scaled windows -> (B, H) scaled forecasts."""
+        # A trend carries the series to levels that no training window had, where a network
+        # cannot be trusted.  Measured from its own mean, every window is at home.
+        mean = inputs.mean(dim=1, keepdim=True) * self.centred  # (B, 1, I)
+        states, _ = self.rnn(inputs - mean)  # (B, L, hidden)
+        return self.output(states[:, -1]) + mean[:, :, 0]  # (B, H)
+
+
+# As in 04: orthogonal recurrent matrices keep the length of the state, gate by gate.
+def initialise(rnn: nn.Module, hidden_size: int) -> None:
+    """Make every recurrent matrix orthogonal and every bias zero, in place."""
+    for name, parameter in rnn.named_parameters():
+        if "bias" in name:
+            nn.init.zeros_(parameter)
+        elif name.startswith(("weight_hh", "W_h")):
+            for gate in parameter.split(hidden_size):  # LSTM stacks 4 matrices, GRU 3
+                nn.init.orthogonal_(gate)
+
+
+# %% ------------------------------------------------------------------
+# 3. Training and forecasting
+# ----------------------------------------------------------------------
+
+
+def train_epoch(model, split: Split, optimizer, epoch: int, args) -> dict:
+    """Make one pass over the training windows; return what it measured."""
+    model.train()
+    # Shuffling the windows *within* the training stretch is right: the past is all known.
+    batches = torch.randperm(len(split.inputs)).to(split.inputs.device).split(args.batch_size)
+    total_steps, step = args.epochs * len(batches), (epoch - 1) * len(batches)
+    loss_sum, norm_sum = 0.0, 0.0
+    for indices in ru.progress(batches, desc=f"epoch {epoch}"):
+        for group in optimizer.param_groups:
+            group["lr"] = ru.learning_rate(step, total_steps, args.lr)
+        forecast = model(split.inputs[indices])  # (B, H)
+        # Mean squared error over all H steps: they count alike.
+        loss = nn.functional.mse_loss(forecast, split.targets[indices])
+        optimizer.zero_grad()
+        loss.backward()
+        norm_sum += ru.clip_gradients(model.parameters(), args.clip)
+        optimizer.step()
+        step += 1
+        loss_sum += loss.item() * len(indices)
+    ru.check_finite(loss_sum, epoch)
+    return {"train_loss": loss_sum / len(split.inputs), "gradient_norm": norm_sum / len(batches)}
+
+
+# The loop is that of 04.  A forecaster that is trained for too long learns the noise of its
+# training stretch, as the GOOG run shows at once: the validation loss says when to stop.
+def train(model, splits, scaler: Scaler, latest: dict, args) -> tuple[list[dict], dict]:
+    """Train for up to `args.epochs`; return the history and the best epoch with its weights.
+
+    "Best" is by validation loss.  `latest`, the end of the series, goes into the checkpoint,
+    with the scaler and the quantiles: `--forecast` then needs nothing else.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
+    stopper = ru.EarlyStopping(args.patience)
+    resumable = {"config": ru.training_config(args), "model": model}
+    resumable.update(optimizer=optimizer, stopper=stopper)
+    history, best = [], {}
+    if args.resume:
+        record = ru.load_training_state(args.path, TUTORIAL, **resumable)
+        history, best = record["history"], record["best"]
+
+    print("\nepoch  train loss  val loss  gradient norm  seconds   (loss: MSE, scaled)")
+    with ru.interruptible(args, history):
+        while len(history) < args.epochs and not stopper.should_stop:
+            started = time.perf_counter()
+            row = {"epoch": len(history) + 1}
+            row.update(train_epoch(model, splits["train"], optimizer, row["epoch"], args))
+            row["val_loss"] = evaluate(model, splits["val"])
+            row["seconds"] = round(time.perf_counter() - started, 3)
+            history.append(row)
+            improved = stopper.step(row["val_loss"])
+            line = "{epoch:5d}  {train_loss:10.5f}  {val_loss:8.5f}  {gradient_norm:13.3f}"
+            print(line.format(**row), f" {row['seconds']:7.1f}{'  *' * improved}", flush=True)
+            if improved:
+                quantiles = calibrate(model, splits["val"], scaler).tolist()
+                best = {"epoch": row["epoch"], "metrics": row, "quantiles": quantiles}
+                best["weights"] = ru.snapshot(model)
+            if args.save_model:
+                contents = {"scaler": scaler._asdict(), "latest": latest, **best}
+                ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
+                ru.save_training_state(args.path, TUTORIAL, **resumable, history=history, best=best)
+    if len(history) < args.epochs:
+        print(f"stopped early: no better validation loss for {args.patience} epochs")
+    return history, best
+
+
+@torch.no_grad()
+def forecast_direct(model, inputs: torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
+    """Scaled windows (N, L, I) -> all H forecasts at once, (N, H)."""
+    model.eval()
+    return torch.cat([model(batch) for batch in inputs.split(batch_size)])
+
+
+# The other way to look further ahead: forecast one step, append it to the window as if it were
+# data, and go on.  It reaches any distance, and it feeds on its own errors.
+@torch.no_grad()
+def forecast_recursive(model, inputs: torch.Tensor, steps: int) -> torch.Tensor:
+    """Scaled windows (N, L, I) -> (N, steps), one step at a time."""
+    model.eval()
+    window, forecasts = inputs, []
+    for _ in range(steps):
+        next_step = window[:, -1:].clone()  # (N, 1, I): other columns keep their last value
+        next_step[:, 0, 0] = forecast_direct(model, window)[:, 0]
+        window = torch.cat([window[:, 1:], next_step], dim=1)  # (N, L, I)
+        forecasts.append(next_step[:, 0, 0])
+    return torch.stack(forecasts, dim=1)
+
+
+def evaluate(model, split: Split) -> float:
+    """Mean squared error of the direct forecasts in scaled units, over all windows and steps."""
+    return float(nn.functional.mse_loss(forecast_direct(model, split.inputs), split.targets))
+
+
+# How far off will a forecast be?  About as far as on data that the network was not trained
+# on: take its errors on the validation windows, step by step ahead, and their quantiles.  Of
+# those errors 90 % lay between the outer two.  It holds for the future if the future is like
+# the validation stretch, and for no other reason.  A price errs in percent, not in dollars.
+QUANTILES = [0.05, 0.25, 0.75, 0.95]  # the outer pair bounds 90 %, the inner pair 50 %
+
+
+def calibrate(model, val: Split, scaler: Scaler) -> np.ndarray:
+    """The quantiles (4, H) of the validation errors; shares of the forecast for prices."""
+    forecast = scaler.to_levels(forecast_direct(model, val.inputs), val.today)  # (N, H)
+    errors = (val.truth - forecast) / (forecast if scaler.returns else 1.0)
+    return np.quantile(errors, QUANTILES, axis=0)
+
+
+def intervals(forecast: np.ndarray, quantiles, scaler: Scaler) -> np.ndarray:
+    """Forecasts (N, H) -> (4, N, H): below each of these lies the truth with QUANTILES."""
+    quantiles = np.array(quantiles)[:, None]  # (4, 1, H)
+    return forecast + quantiles * (forecast if scaler.returns else 1.0)
+
+
+# What the network has to beat, on the same windows.
+#     persistence       y_{t+h} = y_t                   nothing changes
+#     seasonal naive    y_{t+h} = y_{t+h-m}             as one season (m steps) before
+#     linear AR         z_{t+h} = b_h + w_h . window    ridge regression on the window
+def forecast_test(model, series: Series, splits, scaler: Scaler, args) -> dict[str, np.ndarray]:
+    """Forecast the test windows with network and baselines: {name: (N, H)}, the network first."""
+    test, cell = splits["test"], args.cell.upper()
+    ahead = np.arange(1, args.horizon + 1)  # (H,)
+    # Further ahead than one season, y_{t+h-m} is not known yet either: go back two, three ...
+    back = args.season * -(-ahead // args.season) - ahead  # (H,) steps before now
+    direct = forecast_direct(model, test.inputs)
+    recursive = forecast_recursive(model, test.inputs, args.horizon)
+    return {
+        f"{cell}, direct": scaler.to_levels(direct, test.today),
+        f"{cell}, recursive": scaler.to_levels(recursive, test.today),
+        "persistence": np.repeat(test.today[:, None], args.horizon, axis=1),
+        "seasonal naive": series.levels[test.now[:, None] - back],
+        "linear AR": scaler.to_levels(forecast_linear(splits, args), test.today),
+    }
+
+
+# Ridge regression is least squares with a penalty, which keeps the weights small where
+# neighbouring columns are nearly alike, as they are in a smooth series.
+PENALTIES = (1e-6, 1e-3, 1.0, 100.0)
+
+
+def forecast_linear(splits: dict[str, Split], args) -> torch.Tensor:
+    """Scaled ridge forecasts (N, H) of test; each step's penalty is chosen on validation."""
+    from sklearn.linear_model import Ridge
+
+    def arrays(split: Split, every: int = 1) -> tuple[np.ndarray, ...]:
+        inputs, targets = split.inputs[::every].cpu(), split.targets[::every].cpu()
+        mean = inputs.mean(dim=1, keepdim=True) * args.centred  # as in Forecaster.forward
+        x = (inputs - mean).flatten(1).double().numpy()  # (N, L * I)
+        return x, targets.double().numpy(), mean[:, :, 0].double().numpy()  # and (N, H), (N, 1)
+
+    def predict(model: Ridge, x: np.ndarray) -> np.ndarray:
+        return model.predict(x).reshape(len(x), args.horizon)  # one step may come as (N,)
+
+    every = 1 + len(splits["train"].now) // MANY
+    x, y, base = arrays(splits["train"], every)
+    print(
+        f"\nlinear AR is fitted on {len(x):,} of the {len(splits['train'].now):,} windows of train"
+    )
+    models = [Ridge(alpha=penalty).fit(x, y - base) for penalty in PENALTIES]
+    x, y, base = arrays(splits["val"])
+    errors = [((predict(model, x) + base - y) ** 2).mean(axis=0) for model in models]
+    best = np.argmin(errors, axis=0)  # (H,)
+    x, _, base = arrays(splits["test"])
+    forecasts = np.stack([predict(model, x) + base for model in models], axis=2)  # (N, H, 4)
+    return torch.from_numpy(forecasts[:, np.arange(args.horizon), best])  # (N, H)
+
+
+# MAE and RMSE are in the unit of the series, and MASE is MAE relative to persistence; see 03.
+# Skill = 1 - RMSE / RMSE of persistence at the same distance.  A skill of +0.01 may be luck, so
+# ru.forecast_scores also returns t, the mean of (squared error of persistence - squared error
+# of the forecast), one step ahead, divided by its standard error (Diebold and Mariano 1995).
+# Within -2 and 2 there is nothing to claim.
+def score_test(forecasts, bands: np.ndarray, test: Split, train_levels: np.ndarray) -> dict:
+    """Return {name: scores}, and in the first, the network's, the coverage of its intervals."""
+    naive_error = float(np.abs(np.diff(train_levels)).mean())
+    scores = ru.forecast_scores(forecasts, test.truth, naive_error)
+    inside = (bands[0] <= test.truth) & (test.truth <= bands[3])  # (N, H)
+    network = next(iter(scores.values()))
+    network.update(coverage=float(inside.mean()))
+    network["by_horizon"]["coverage"] = inside.mean(axis=0).tolist()
+    return scores
+
+
+# The three cells differ in how many matrices they carry: 1, 3 and 4.  At equal hidden size
+# the LSTM is the largest network, and may win for that reason alone; so the second half of the
+# table gives each cell the hidden size that comes to about as many parameters as the GRU has.
+def compare_cells(splits, scaler: Scaler, latest: dict, args) -> list[dict]:
+    """Train the three cells at both kinds of equality; return the rows of the table."""
+    test, rows = splits["test"], []
+
+    def build(cell: str, hidden_size: int) -> tuple[argparse.Namespace, Forecaster]:
+        changes = {"cell": cell, "hidden_size": hidden_size, "from_scratch": False}
+        changes.update(save_model=False, resume=False)
+        own = argparse.Namespace(**{**vars(args), **changes})
+        ru.set_seed(args.seed)
+        return own, Forecaster(len(scaler.shift), own).to(test.inputs.device)
+
+    goal = ru.count_parameters(build("gru", args.hidden_size)[1])
+    settings = [("hidden size", cell, args.hidden_size) for cell in CELLS]
+    for cell in ("rnn", "lstm"):
+        sizes = range(args.hidden_size // 2, 2 * args.hidden_size + 1)
+        counts = [abs(ru.count_parameters(build(cell, max(1, H))[1]) - goal) for H in sizes]
+        settings.append(("parameters", cell, max(1, sizes[int(np.argmin(counts))])))
+    for equal, cell, hidden_size in settings:
+        print(f"\nFor the comparison: {cell}, {hidden_size} hidden units (equal {equal})", end="")
+        own, model = build(cell, hidden_size)
+        history, best = train(model, splits, scaler, latest, own)
+        model.load_state_dict(best["weights"])
+        forecast = scaler.to_levels(forecast_direct(model, test.inputs), test.today)
+        rmse = np.sqrt(((forecast - test.truth) ** 2).mean(axis=0))  # (H,)
+        row = {"equal": equal, "cell": cell, "hidden_size": hidden_size}
+        row.update(parameters=ru.count_parameters(model), rmse_by_horizon=rmse.tolist())
+        rows.append({**row, "seconds": float(np.median([r["seconds"] for r in history]))})
+    return rows
+
+
+def print_cells(rows: list[dict], series: Series, horizon: int) -> None:
+    print(f"\nKey differences, measured on {series.name} (RMSE on test, {series.unit})")
+    print(f"  equal        cell  hidden  parameters  s/epoch  RMSE step 1  step {horizon}")
+    for row in rows:
+        line = "  {equal:<11}  {cell:<4}  {hidden_size:6d}  {parameters:10,}  {seconds:7.2f}"
+        rmse = row["rmse_by_horizon"]
+        print(line.format(**row), f" {rmse[0]:11.4g}  {rmse[-1]:7.4g}")
+
+
+# %% ------------------------------------------------------------------
+# 4. Looking inside
+# ----------------------------------------------------------------------
+
+COLORS = [ru.BLUE, ru.ORANGE, ru.GREY, ru.PINK, ru.GREEN]  # in the order of forecast_test
+SHOWN = 120  # windows of the test stretch in a figure: more would be a black bar
+
+
+# What the forecast leaves over should look like noise: a pattern in the last panel would be
+# something that the network has missed.
+def plot_forecast(series: Series, test: Split, forecast: np.ndarray, bands: np.ndarray, plt):
+    """The first and the last step ahead beside the truth, and the residuals of the first."""
+    figure, rows = plt.subplots(3, 1, figsize=(9, 8), height_ratios=(3, 3, 2))
+    forecast, truth, edges = forecast[:SHOWN], test.truth[:SHOWN], bands[[0, 3], :SHOWN]
+    band = {"color": ru.SKY, "alpha": 0.4, "label": "90 % interval"}
+    for axes, h in zip(rows, (0, truth.shape[1] - 1)):
+        times = series.times[test.now[:SHOWN] + h + 1]
+        axes.fill_between(times, *edges[:, :, h], **band)
+        axes.plot(times, truth[:, h], color=ru.BLACK, lw=1.5, label="truth")
+        axes.plot(times, forecast[:, h], "--", color=ru.BLUE, label="forecast")
+        axes.set(ylabel=series.unit, title=f"{h + 1} step{'s' * (h > 0)} ahead")
+    times = series.times[test.now[:SHOWN] + 1]
+    rows[2].fill_between(times, *(edges[:, :, 0] - forecast[:, 0]), **band)
+    rows[2].plot(times, truth[:, 0] - forecast[:, 0], ".", color=ru.BLACK)
+    rows[2].set(ylabel=series.unit, title="residual (truth - forecast), 1 step ahead")
+    rows[2].set_xlabel("time (start of the test stretch)")
+    handles = rows[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=9)
+    figure.suptitle(f"Does the forecast meet the truth?  ({series.name})")
+    return figure
+
+
+def label_log_axis(axes, plt) -> None:
+    """Write 0.02 and 0.05 at a logarithmic axis, in place of powers of ten."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(plt.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(plt.NullFormatter())
+
+
+# A direct forecast is trained for each distance.  The recursive one is trained for one step and
+# reads its own errors: compare the two curves, and both with the baselines.
+def plot_error_by_horizon(series: Series, scores: dict, noise: float | None, plt):
+    figure, axes = plt.subplots(figsize=(9, 4.2))
+    for (name, row), color, style in zip(scores.items(), COLORS, ("-", "--", "-.", "-.", "-.")):
+        rmse = row["by_horizon"]["rmse"]
+        axes.plot(range(1, len(rmse) + 1), rmse, style, marker="o", ms=3, color=color, label=name)
+    if noise:
+        axes.axhline(noise, color=ru.BLACK, ls=":", label="the noise")
+    axes.set(xlabel="steps ahead", ylabel=f"RMSE ({series.unit})")
+    label_log_axis(axes, plt)
+    axes.set_title(f"How does the error grow with the distance?  ({series.name}, test)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside right upper", fontsize=9)
+    return figure
+
+
+# The window read by our own cell with the trained weights: nn.GRU does not show its gates.
+@torch.no_grad()
+def read_gates(model: Forecaster, window: torch.Tensor) -> dict[str, torch.Tensor]:
+    """(L, I) scaled window -> reset gate, update gate and state over time, each (L, H)."""
+    cell = HandWrittenGRU(window.shape[1], model.rnn.hidden_size)
+    if isinstance(model.rnn, nn.GRU):
+        cell.copy_from(model.rnn)
+    else:
+        cell.load_state_dict(model.rnn.state_dict())
+    window = window.cpu() - window.cpu().mean(dim=0) * model.centred
+    rows, h_t = [], torch.zeros(1, cell.hidden_size)
+    for x_t in window[:, None]:  # L tensors of (1, I)
+        r_t, z_t, _ = cell.gates(x_t, h_t)
+        h_t = cell.step(x_t, h_t)
+        rows.append(torch.cat([r_t, z_t, h_t]))  # (3, H)
+    return dict(zip(("reset gate r_t", "update gate z_t", "state h_t"), torch.stack(rows, dim=1)))
+
+
+def plot_gates(model, window: torch.Tensor, series: Series, plt):
+    """Below the input, the 16 units whose state moves most."""
+    panels = read_gates(model, window)
+    units = panels["state h_t"].std(dim=0).argsort(descending=True)[:16]
+    figure, rows = plt.subplots(4, 1, figsize=(9, 8), sharex=True, height_ratios=(2, 3, 3, 3))
+    rows[0].plot(window[:, 0].cpu(), "o-", ms=3, color=ru.BLACK)
+    rows[0].set_ylabel("input (scaled)")
+    for axes, (name, values) in zip(rows[1:], panels.items()):
+        options = {"cmap": "RdBu", "vmin": -1} if "state" in name else {"cmap": "Blues", "vmin": 0}
+        image = axes.imshow(values[:, units].T.numpy(), aspect="auto", vmax=1, **options)
+        axes.set(title=name, ylabel="hidden unit", yticks=range(0, len(units), 5))
+        axes.set_yticklabels(units[::5].tolist())
+        if "reset" not in name:  # the two gates share a bar
+            figure.colorbar(image, ax=rows[3] if "state" in name else rows[1:3])
+    rows[-1].set_xlabel("step of the window")
+    figure.suptitle(f"When does the GRU keep its state?  (one test window of {series.name})")
+    return figure
+
+
+def plot_fan(series: Series, forecast: np.ndarray, fan: np.ndarray, plt):
+    """The end of the series, and beyond it the forecast (H,) with its quantiles (4, H)."""
+    figure, axes = plt.subplots(figsize=(9, 4))
+    shown = series.levels[-80:]
+    ahead, today = np.arange(len(forecast) + 1), shown[-1]
+    fan = np.c_[np.full(4, today), fan]  # they all start from what is known
+    axes.plot(np.arange(1 - len(shown), 1), shown, color=ru.BLACK, label="known")
+    axes.fill_between(ahead, fan[0], fan[3], color=ru.SKY, alpha=0.35, label="90 % interval")
+    axes.fill_between(ahead, fan[1], fan[2], color=ru.SKY, alpha=0.8, label="50 % interval")
+    axes.plot(ahead, np.r_[today, forecast], "--", color=ru.BLUE, label="forecast")
+    axes.set(xlabel=f"steps from the end ({series.times[-1]!s:.10})", ylabel=series.unit)
+    axes.set_title(f"What comes next, and how sure are we?  ({series.name})")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+    return figure
+
+
+# The picture that sells forecasts of shares: the curve follows every turn.  Look closer, and it
+# turns a day late.  The caption measures it.
+def plot_shadow(series: Series, test: Split, forecast: np.ndarray, plt):
+    figure, axes = plt.subplots(figsize=(9, 4.4))
+    axes.plot(test.truth[:30, 0], "o-", ms=4, color=ru.BLACK, label="price")
+    axes.plot(forecast[:30, 0], "s--", ms=4, color=ru.ORANGE, label="its forecast, a step before")
+    near, far = (
+        np.sqrt(np.mean((forecast[:, 0] - price) ** 2)) for price in (test.today, test.truth[:, 0])
+    )
+    axes.set(ylabel=series.unit, title=f"Is this a good forecast?  ({series.name})")
+    axes.set_xlabel(
+        f"step of the test stretch\n\nRMSE {near:.2f} to the price of the step before, {far:.2f} "
+        "to the price it forecasts:\nwhat looks like foresight is the last price, a step later."
+    )
+    axes.legend()
+    return figure
+
+
+def plot_training(history: list[dict], series: Series, plt):
+    figure, axes = plt.subplots(figsize=(7, 4))
+    ru.plot_curves(axes, history, "loss", "mean squared error (scaled)")
+    axes.set_title(f"Does it still learn, or does it memorise?  ({series.name})")
+    label_log_axis(axes, plt)
+    return figure
+
+
+# %% ------------------------------------------------------------------
+# 5. Command line and main
+# ----------------------------------------------------------------------
+
+QUICK = {"num_steps": 800, "epochs": 5, "hidden_size": 16, "batch_size": 32, "lr": 0.03}
+QUICK.update(sequence_length=24, horizon=8)
+# What --eval-only takes from the checkpoint, too, unless it is told of other data: only then is
+# the test stretch the one that the network has never seen.
+DATA_SETTINGS = {"data", "dataset", "column", "date_column", "features", "season", "stride"}
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    parser = ru.make_parser(__doc__)
+    add = parser.add_argument_group("start here").add_argument
+    add("--dataset", choices=("sine", "mackey-glass", "stock"), help="without it: sine")
+    add("--data", metavar="FILE.csv", help="a series of your own, instead of --dataset")
+    add("--column", metavar="NAME", help="the column of --data to forecast")
+    add("--sequence-length", type=ru.at_least(1), default=50, help="L, steps a window shows")
+    add("--horizon", type=ru.at_least(1), default=20, help="H, steps to forecast")
+    add("--forecast", type=ru.at_least(1), metavar="N", help="print N steps beyond the data")
+    add("--compare-cells", action="store_true", help="train RNN, LSTM and GRU side by side")
+    add("--quick", action="store_true", help="a tiny run, to see that it works")
+
+    add = parser.add_argument_group("the series").add_argument
+    add("--date-column", metavar="NAME", help="the column of --data with the dates, if any")
+    add("--features", nargs="+", metavar="NAME", help="columns to read besides")
+    add("--returns", action="store_true", help="model log-returns: --data holds prices")
+    add("--season", type=ru.at_least(1), help="m; sine 24, mackey-glass 50, stock 5, --data 7")
+    add("--stride", type=ru.at_least(1), help="steps between windows (1; long series: more)")
+    add("--num-steps", type=ru.at_least(1), default=3000, help="length of a generated series")
+
+    add = parser.add_argument_group("model and training").add_argument
+    add("--epochs", type=ru.at_least(1), default=20, help="passes over the training windows")
+    add("--cell", choices=tuple(CELLS), default="gru", help="the recurrent layer")
+    add("--from-scratch", action="store_true", help="train HandWrittenGRU instead of nn.GRU")
+    add("--hidden-size", type=ru.at_least(1), default=64, help="numbers in the state h_t")
+    add("--lr", type=ru.between(0, 10, open_low=True), default=0.01, help="peak learning rate")
+    add("--batch-size", type=ru.at_least(1), default=64, help="windows per update")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
+    add("--patience", type=ru.at_least(0), default=6, help="epochs without progress; 0: endless")
+    add("--save-model", action="store_true", help="keep the best model and the state to resume")
+    add("--path", help="the checkpoint (default: models/06_gru_time_series.pt)")
+    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
+    add("--resume", action="store_true", help="go on with an interrupted --save-model run")
+    ru.add_run_flags(parser, threads=1, downloads=False)
+
+    args = ru.parse_arguments(parser, argv, QUICK)
+    if args.data and args.dataset:
+        raise ru.UserError("--data and --dataset are two series; give one of them")
+    if args.data and not args.column:
+        raise ru.UserError(f"--data {args.data}: name the column to forecast with --column")
+    if (args.column or args.date_column or args.features) and not args.data:
+        raise ru.UserError("--column, --date-column and --features belong to a file: add --data")
+    if args.from_scratch and args.cell != "gru":
+        raise ru.UserError("--from-scratch is a GRU; drop --cell")
+    return args
+
+
+def settle(args, trained: dict | None) -> None:
+    """Fill in what was not given; `trained`: the settings of the checkpoint to evaluate."""
+    own_data = args.data or args.dataset
+    for name, value in (trained or {}).items():
+        if not (own_data and name in DATA_SETTINGS):
+            setattr(args, name, value)
+    if not args.data:
+        args.dataset = args.dataset or "sine"
+    if not trained:
+        args.horizon = max(args.horizon, args.forecast or 0)
+        args.returns |= args.dataset == "stock"
+        # Returns and Mackey-Glass stay at one level, which is worth knowing; see Forecaster.
+        args.centred = not args.returns and args.dataset != "mackey-glass"
+
+
+def load_model(path, device) -> tuple[Forecaster, Scaler, dict]:
+    """Rebuild the model of a checkpoint; return it with its scaler and the whole record."""
+    checkpoint = ru.load_checkpoint(path, TUTORIAL)
+    with ru.restoring(path):
+        scaler = Scaler(**checkpoint["scaler"])
+        model = Forecaster(len(scaler.shift), argparse.Namespace(**checkpoint["config"]))
+        model.load_state_dict(checkpoint["weights"])
+    return model.to(device), scaler, checkpoint
+
+
+def last_window(series: Series, scaler: Scaler, args) -> dict:
+    """The end of the series, from which `--forecast` goes on; plain types for the checkpoint."""
+    window = scaler.transform(series.values[-args.sequence_length :])[None]  # (1, L, I)
+    return {
+        "window": torch.tensor(window, dtype=torch.float32),
+        "today": float(series.levels[-1]),
+        "time": f"{series.times[-1]!s:.10}",
+        "name": series.name,
+        "unit": series.unit,
+    }
+
+
+def forecast_beyond(model, scaler: Scaler, quantiles, latest: dict) -> tuple[np.ndarray, ...]:
+    """The H steps after the end of the data: forecast (H,) and its quantiles (4, H)."""
+    device = model.output.weight.device
+    z = forecast_direct(model, latest["window"].to(device))  # (1, H)
+    forecast = scaler.to_levels(z, np.array([latest["today"]]))
+    return forecast[0], intervals(forecast, quantiles, scaler)[:, 0]
+
+
+def print_forecast(forecast: np.ndarray, fan: np.ndarray, latest: dict, steps: int) -> dict:
+    """Print the first `steps` of the H steps; return them as lists."""
+    if steps > len(forecast):
+        # Recursion would reach further, but nobody has measured how far to trust it there.
+        raise ru.UserError(
+            f"--forecast {steps}: this network forecasts {len(forecast)} steps; "
+            f"train one with --horizon {steps}"
+        )
+    print(f"\nForecast of {latest['name']} ({latest['unit']}) after {latest['time']}", end="")
+    print(f", where it was {latest['today']:.4g}\n  step    forecast     90 % interval")
+    for h in range(steps):
+        print(f"  {h + 1:+4d}  {forecast[h]:10.4f}  {fan[0, h]:10.4f} to {fan[3, h]:.4f}")
+    rows = {"forecast": forecast, "low": fan[0], "high": fan[3]}
+    return {name: values[:steps].tolist() for name, values in rows.items()}
+
+
+# What to check before any training: which steps are in which stretch, and one example as the
+# network gets it.
+def introduce(series: Series, splits, model, scaler: Scaler, args, device) -> None:
+    """Print the settings, the splits, the size of the model, and one window with its target."""
+    ru.print_configuration(args, device)
+    first, last = (f"{series.times[index]!s:.10}" for index in (0, -1))
+    print(f"{'data':<10}{series.name}: {len(series.levels):,} steps, {first} to {last}")
+    for name, split in splits.items():
+        start, end = split.now[0] - args.sequence_length + 1, split.now[-1] + args.horizon
+        print(f"{'':<10}{name:<5} steps {start:>7,} to {end:>7,}: {len(split.now):>7,} windows")
+    what = f"log-return of {series.name}" if args.returns else series.name
+    print(f"{'scaler':<10}({what} - {scaler.shift[0]:.4g}) / {scaler.scale[0]:.4g}")
+    cell = "HandWrittenGRU" if args.from_scratch else args.cell
+    print(f"{'model':<10}{cell}, {ru.count_parameters(model):,} parameters")
+    window, target = splits["train"].inputs[0], splits["train"].targets[0]
+    print(f"{'example':<10}{tuple(window.shape)} -> {tuple(target.shape)}, scaled: ...", end=" ")
+    print(*(f"{z:+.2f}" for z in window[-4:, 0].tolist()), end=" -> ")
+    print(*(f"{z:+.2f}" for z in target[:4].tolist()), "...")
+
+
+def report(series: Series, scores: dict, args) -> None:
+    """Print what the test stretch says, for and against the network."""
+    far, network = args.horizon - 1, next(iter(scores.values()))
+    print(f"Test stretch of {series.name} ({series.unit})", end="")
+    print(f"\n{'':<20}one step ahead{'':<32}{far + 1} steps ahead")
+    print(
+        f"{'':<16}{'MAE':>10}{'RMSE':>10}{'MASE':>10}{'skill':>8}{'t':>7}{'RMSE':>12}{'skill':>8}"
+    )
+    for name, row in scores.items():
+        rmse, skill = (row["by_horizon"][measure][far] for measure in ("rmse", "skill"))
+        line = "  {:<14}{mae:10.3g}{rmse:10.3g}{mase:10.3g}{skill:+8.3f}{t:+7.1f}"
+        print(line.format(name, **row), f"{rmse:11.3g}{skill:+8.3f}")
+    t = network["t"]
+    verdict = "better than" if t > 2 else "worse than" if t < -2 else "not to be told from"
+    print(f"  One step ahead the network is {verdict} persistence (t = {t:+.1f}).")
+    if args.dataset == "sine":
+        above = network["rmse"] / NOISE - 1
+        print(
+            f"  Nobody can forecast the noise, {NOISE}; the network's RMSE is {above:+.0%} from it."
+        )
+        print("  Sums of waves continue by a linear rule: the linear model is hard to beat here.")
+    elif args.dataset == "mackey-glass":
+        print("  Without noise one step is nearly linear, and many steps are not: compare the")
+        print("  linear model with the network at both distances.")
+    share = network["coverage"]
+    print(f"  The 90 % intervals, measured on val, hold {share:.1%} of the test values.")
+    if not 0.87 <= share <= 0.93:
+        more = "more" if share < 0.9 else "less"
+        crash = " (the crash of 2008 is in it)" * (args.dataset == "stock" and share < 0.9)
+        print(f"  That is not 90 %: in this stretch{crash} it errs by {more} than in val.")
+
+
+def draw_figures(model, series, test, forecasts, scores, bands, beyond, history, args):
+    """Draw and save every figure; return their paths."""
+    plt, direct = ru.get_pyplot(args.show), next(iter(forecasts.values()))
+    noise = NOISE if args.dataset == "sine" else None
+    figures = {
+        "forecast": plot_forecast(series, test, direct, bands, plt),
+        "error_by_horizon": plot_error_by_horizon(series, scores, noise, plt),
+        "fan": plot_fan(series, *beyond, plt),
+    }
+    if args.cell == "gru":
+        figures["gates"] = plot_gates(model, test.inputs[0], series, plt)
+    if args.returns:
+        figures["shadow"] = plot_shadow(series, test, direct, plt)
+    if history:  # --eval-only has none
+        figures["training_curves"] = plot_training(history, series, plt)
+    return [
+        ru.save_figure(figure, args.output_dir, name, args.show) for name, figure in figures.items()
+    ]
+
+
+def write_results(results: dict, scores: dict, num_windows: int, started: float, args) -> dict:
+    """Write metrics.json: the network's scores under "test", the others beside them."""
+    network, recursive, *others = scores
+    speed = len(results["history"]) * num_windows / max(results["train_seconds"], 1e-3)
+    return ru.write_metrics(
+        args, TUTORIAL, started, dataset=args.data or args.dataset, embedded=False, **results,
+        test=scores[network], recursive=scores[recursive], items_per_second=round(speed, 1),
+        noise=NOISE if args.dataset == "sine" else None,
+        baselines={name: scores[name]["rmse"] for name in others},
+        baseline_scores={name: scores[name] for name in others},
+    )  # fmt: skip
+
+
+def main(argv=None) -> dict:
+    started = time.perf_counter()
+    args = parse_args(argv)
+    if args.forecast and args.path and not (args.save_model or args.resume or args.eval_only):
+        # The checkpoint alone answers: no data, no training.
+        model, scaler, best = load_model(args.path, ru.get_device(args.device))
+        beyond = forecast_beyond(model, scaler, best["quantiles"], best["latest"])
+        return print_forecast(*beyond, best["latest"], args.forecast)
+
+    device, best = ru.start_run(args, TUTORIAL), {}
+    print(f"{TUTORIAL}: forecasts that know how good they are\n")
+    if args.eval_only:
+        model, scaler, best = load_model(args.path, device)
+    settle(args, best.get("config"))
+    series = load_series(args)
+    stretches = split_by_time(len(series.levels))
+    check_series(series, stretches, args)
+    train_stretch = stretches["train"]
+    if not args.eval_only:
+        scaler = Scaler.fit(series.values[train_stretch], args)
+        model = Forecaster(series.values.shape[1], args).to(device)
+    splits = make_splits(series, stretches, scaler, args, device)
+    latest = last_window(series, scaler, args)
+    introduce(series, splits, model, scaler, args, device)
+
+    history, train_started = [], time.perf_counter()
+    if not args.eval_only:
+        history, best = train(model, splits, scaler, latest, args)
+        model.load_state_dict(best["weights"])
+    train_seconds = round(time.perf_counter() - train_started, 3)
+
+    forecasts = forecast_test(model, series, splits, scaler, args)  # the only look at test
+    bands = intervals(next(iter(forecasts.values())), best["quantiles"], scaler)  # (4, N, H)
+    scores = score_test(forecasts, bands, splits["test"], series.levels[train_stretch])
+    report(series, scores, args)
+    beyond = forecast_beyond(model, scaler, best["quantiles"], latest)
+    figures, extra = [], {}
+    if not args.no_plots:
+        parts = (model, series, splits["test"], forecasts, scores, bands, beyond, history, args)
+        figures = draw_figures(*parts)
+    if args.forecast:
+        extra["forecast"] = print_forecast(*beyond, latest, args.forecast)
+    if args.compare_cells:
+        extra["cells"] = compare_cells(splits, scaler, latest, args)
+        print_cells(extra["cells"], series, args.horizon)
+
+    results = {"history": history, "best_epoch": best["epoch"], "train_seconds": train_seconds}
+    results.update(parameters=ru.count_parameters(model), **extra)
+    metrics = write_results(results, scores, len(splits["train"].now), started, args)
+    ru.print_files(args, figures)
+    return metrics
+
+
+if __name__ == "__main__":
+    ru.run(main)
+
+# %% ------------------------------------------------------------------
+# Exercises
+# ----------------------------------------------------------------------
+# 1. Predict, then run: `--dataset mackey-glass --horizon 1`.  Which model wins, and by what
+#    factor?  And with `--horizon 40`?  Look at error_by_horizon.png.
+# 2. Change one flag: `--sequence-length 5`.  How far from the noise are network and linear model
+#    now, and why do they agree?  What has become of the recursive forecast?
+# 3. Explain a failure: in `settle` set `args.centred = False`, and run `--num-steps 10000
+#    --epochs 6`.  What happens to the skill, and what share do the intervals hold?  Compare the
+#    values of the three stretches, and watch the linear model.
+# 4. Modify the code: let `calibrate` take its errors from the *training* windows.  What happens
+#    to the coverage on test, and why is it no use to look at the training stretch for that?
+# 5. An open question: the validation stretch of GOOG holds a fall of its own, and so the 90 %
+#    intervals hold far more than 90 % of the summer of 2008.  They look back on all of that
+#    stretch alike.  How would you let them widen and narrow within days?
