@@ -240,28 +240,6 @@ def assert_no_future(stretches: dict[str, slice], args) -> None:
         latest = asked[-1, -1]
 
 
-# A forecast needs at least one window in each stretch, the decomposition two whole seasons,
-# and a scaler something to divide by.
-def check_series(series: Series, stretches: dict[str, slice], args) -> None:
-    """Refuse a series that is too short, or has nothing in it to learn from."""
-    source = args.data or f"--dataset {args.dataset}"
-    sizes = {name: max(0, part.stop - part.start) for name, part in stretches.items()}
-    need = args.sequence_length + args.horizon
-    if min(sizes.values()) < need:
-        found = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise ru.UserError(
-            f"{source}: {len(series.values):,} values are too few: one window takes {need} steps, "
-            f"and the stretches have {found}; reduce --sequence-length, --horizon or --gap"
-        )
-    if sizes["train"] < 2 * series.season:
-        raise ru.UserError(
-            f"{source}: two seasons of {series.season} steps do not fit into the training "
-            f"stretch of {sizes['train']}; give a smaller --season"
-        )
-    if np.ptp(series.values[stretches["train"]]) == 0:
-        raise ru.UserError(f"{source}: {series.name!r} never changes in its first 70 %")
-
-
 def describe_examples(series: Series, stretches: dict[str, slice], args) -> Scaler:
     """Print the windows of each stretch with their shapes; return the scaler."""
     scaler = Scaler(args.scaler, series.values[stretches["train"]])  # and nothing later
@@ -650,7 +628,8 @@ def main(argv=None) -> dict:
     print(", ".join(f"{value:.2f}" for value in series.values[:5]))
 
     stretches = split_by_time(len(series.values), args.gap)
-    check_series(series, stretches, args)
+    # One window in each stretch, two seasons for the decomposition, and something that varies.
+    ru.check_stretches(series.values, stretches, args, seasons=2, name=series.name)
     assert_no_future(stretches, args)
     train = series.values[stretches["train"]]  # what the eye learns from the rest leaks as well
     _, prices = ru.load_goog()

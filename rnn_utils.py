@@ -11,7 +11,8 @@ Read it in any order, or not at all.  The sections:
     2  Devices and seeds       get_device, set_threads, set_seed, rng_state, restore_rng_state
     3  Data files              data_file, download, load_or_embedded
     4  Text                    basic_english, char_tokenizer, Vocab, read_text,
-                               read_labelled_text, read_imdb, read_series, load_goog
+                               read_labelled_text, read_imdb, read_series, load_goog,
+                               check_stretches
     5  Batching                pad_batch, lengths_to_mask, BucketBatchSampler
     6  Training                clip_gradients, learning_rate, EarlyStopping, check_finite
     7  Checkpoints             save_checkpoint, load_checkpoint, and --resume
@@ -782,6 +783,33 @@ def load_goog() -> tuple[np.ndarray, np.ndarray]:
             "or bring a series of your own with --data"
         ) from None
     return table["date"], table["adj_close"].astype(np.float64)
+
+
+def check_stretches(
+    values: np.ndarray, stretches: dict[str, slice], args, seasons: int, name: str
+) -> None:
+    """Refuse a series (T,) that is too short for its windows, or has nothing to learn from.
+
+    Every stretch must hold a window of `args.sequence_length` + `args.horizon` steps, and
+    "train" so many `seasons` of `args.season` steps.  Raises UserError.
+    """
+    source = args.data or f"--dataset {args.dataset}"
+    sizes = {part: max(0, stretch.stop - stretch.start) for part, stretch in stretches.items()}
+    need = args.sequence_length + args.horizon
+    if min(sizes.values()) < need:
+        found = ", ".join(f"{part} {size}" for part, size in sizes.items())
+        raise UserError(
+            f"{source}: {len(values):,} values are too few: one window takes {need} steps, "
+            f"and the stretches have {found}; reduce --sequence-length or --horizon"
+        )
+    if sizes["train"] < seasons * args.season:
+        count = "a season" if seasons == 1 else "two seasons"
+        raise UserError(
+            f"{source}: {count} of {args.season} steps cannot fit into the training stretch of "
+            f"{sizes['train']}; give a smaller --season"
+        )
+    if np.ptp(values[stretches["train"]]) == 0:
+        raise UserError(f"{source}: {name!r} never changes in its training stretch")
 
 
 # %% ------------------------------------------------------------------

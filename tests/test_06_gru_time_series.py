@@ -47,7 +47,7 @@ def prepare(series_values, *flags, returns=False):
         values, levels = script.log_returns(levels, "x.csv")[:, None], levels[1:]
     series = script.Series("y", levels, values, np.arange(len(values)), "units")
     stretches = script.split_by_time(len(values))
-    script.check_series(series, stretches, args)
+    ru.check_stretches(series.values[:, 0], stretches, args, seasons=1, name=series.name)
     args.returns, args.centred = returns, not returns
     scaler = script.Scaler.fit(values[stretches["train"]], args)
     return series, scaler, script.make_splits(series, stretches, scaler, args, "cpu"), args
