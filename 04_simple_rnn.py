@@ -437,16 +437,17 @@ def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict
             row |= train_epoch(model, train_split, sampler, optimizer, weights, row["epoch"], args)
             row |= {f"val_{name}": value for name, value in evaluate(model, val_split).items()}
             row["seconds"] = round(time.perf_counter() - started, 3)
-            history.append(row)
             improved = stopper.step(row["val_accuracy"])
-            print_epoch(row, improved)
             if improved:
                 best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
             if args.save_model:
                 # The best model, complete: `--predict` needs nothing but this file.
                 contents = {"vocab": vocab.get_itos(), "labels": labels, **best}
                 ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
-                ru.save_training_state(args.path, TUTORIAL, **resumable, history=history, best=best)
+                done = [*history, row]
+                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
+            history.append(row)  # only now has the epoch happened, for Ctrl-C as well
+            print_epoch(row, improved)
     if len(history) < args.epochs:
         print(f"stopped early: no better validation accuracy for {args.patience} epochs")
     return history, best

@@ -799,8 +799,8 @@ def check_stretches(
     if min(sizes.values()) < need:
         found = ", ".join(f"{part} {size}" for part, size in sizes.items())
         raise UserError(
-            f"{source}: {len(values):,} values are too few: one window takes {need} steps, "
-            f"and the stretches have {found}; reduce --sequence-length or --horizon"
+            f"{source}: {len(values):,} values are too few: one window takes {need} steps, and "
+            f"the stretches have {found}; give more, or reduce --sequence-length or --horizon"
         )
     if sizes["train"] < seasons * args.season:
         count = "a season" if seasons == 1 else "two seasons"
@@ -1164,7 +1164,7 @@ def load_training_state(
         saved = record["config"]
         differing = [key for key in config if saved.get(key) != config[key]]
         if differing:
-            key = differing[0]
+            key = next((key for key in differing if saved.get(key) is not None), differing[0])
             flag = "--" + key.replace("_", "-")
             raise UserError(
                 f"{path}: cannot resume, that run had {flag} {saved.get(key)} and this one has "
@@ -1186,7 +1186,7 @@ def interruptible(args: argparse.Namespace, history: list) -> Iterator[None]:
         if args.save_model and history:
             saved = f"The finished epochs are in {last_path(args.path)}; add --resume to go on."
         elif args.save_model:
-            saved = "No epoch was finished, so nothing was saved."
+            saved = "No epoch was finished, so there is nothing to resume."
         else:
             saved = "Nothing was saved: --save-model keeps every finished epoch."
         raise KeyboardInterrupt(saved) from None

@@ -338,6 +338,16 @@ def test_resumed_run_equals_one_straight_bit_for_bit(trained, tmp_path, monkeypa
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+def test_ctrl_c_in_the_first_save_does_not_promise_a_resume(tmp_path, monkeypatch):
+    def interrupted(*args, **contents):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ru, "save_training_state", interrupted)
+    command = [*TINY, "--save-model", "--path", str(tmp_path / "m.pt")]
+    with pytest.raises(KeyboardInterrupt, match="nothing to resume"):
+        script.main([*command, "--output-dir", str(tmp_path)])
+
+
 def test_resuming_with_another_configuration_is_an_error(trained):
     folder, _ = trained
     done = run_script(NAME, *TINY, "--epochs", "4", "--lr", "0.1", "--resume", cwd=folder)
