@@ -34,7 +34,7 @@ The vanilla RNN (Elman 1990), H hidden units, E numbers per letter, L languages:
 Writes metrics.json and four figures to outputs/04_simple_rnn/; look at letter_by_letter.png
 first.  With --save-model also models/04_simple_rnn.pt, which then answers by itself:
 
-    python 04_simple_rnn.py --path models/04_simple_rnn.pt --predict Yamamoto
+    python 04_simple_rnn.py --path models/04_simple_rnn.pt --predict Trampotova
 
 The gated cell of chapter 06 comes close to the baseline: `--cell gru` reached 0.830 (seed 0).
 Next: 05_lstm_sentiment.py reads whole reviews, over which this cell forgets.
@@ -65,8 +65,8 @@ TUTORIAL = "04_simple_rnn"
 ALPHABET = "abcdefghijklmnopqrstuvwxyz '-"
 # Letters that Unicode does not decompose into a plain letter and an accent.
 SPELLED_OUT = str.maketrans(
-    {"ß": "ss", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "æ": "ae", "œ": "oe"}
-    | {"’": "'"}
+    {"ß": "ss", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
+    | {"æ": "ae", "œ": "oe", "’": "'"}
 )
 
 
@@ -714,7 +714,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--batch-size", type=ru.at_least(1), default=64, help="names per update")
     add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
     add("--patience", type=ru.at_least(0), default=6, help="epochs without progress; 0: endless")
-    add("--class-weights", action="store_true", help="let rare languages count as much")
+    add("--class-weights", action="store_true", help="let rare languages count for more")
     add("--max-examples", type=ru.at_least(1), metavar="N", help="use about N of the names")
     add("--resume", action="store_true", help="go on with an interrupted run, same flags")
     ru.add_run_flags(parser, threads=1)

@@ -332,6 +332,7 @@ class Forecaster(nn.Module):
 
 
 # As in 04: orthogonal recurrent matrices keep the length of the state, gate by gate.
+@torch.no_grad()
 def initialise(rnn: nn.Module, hidden_size: int) -> None:
     """Make every recurrent matrix orthogonal and every bias zero, in place."""
     for name, parameter in rnn.named_parameters():
@@ -779,10 +780,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def settle(args, trained: dict | None) -> None:
     """Fill in what was not given; `trained`: the settings of the checkpoint to evaluate."""
-    own_data = args.data or args.dataset
-    for name, value in (trained or {}).items():
-        if not (own_data and name in DATA_SETTINGS):
-            setattr(args, name, value)
+    ru.take_trained_settings(args, trained or {}, DATA_SETTINGS)
     if not args.data:
         args.dataset = args.dataset or "sine"
     if trained and args.forecast:

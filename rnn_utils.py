@@ -1395,12 +1395,12 @@ def start_run(args: argparse.Namespace, tutorial: str) -> torch.device:
     device = get_device(args.device)
     set_threads(args.threads)
     set_seed(args.seed)
+    folder = Path("outputs") / tutorial
     if getattr(args, "eval_only", False):
         if args.save_model or args.resume:
             raise UserError("--eval-only trains nothing; drop --save-model and --resume")
-        # A folder of its own, so that the metrics of the training run stay.
-        args.output_dir = args.output_dir or str(Path("outputs") / tutorial / "eval")
-    args.output_dir = args.output_dir or str(Path("outputs") / tutorial)
+        folder /= "eval"  # of its own, so that the metrics of the training run stay
+    args.output_dir = args.output_dir or str(folder)
     require_writable(args.output_dir, "--output-dir")
     if not hasattr(args, "path"):  # a script without checkpoints
         return device
@@ -1441,17 +1441,18 @@ def training_config(args: argparse.Namespace) -> dict:
     return {key: value for key, value in vars(args).items() if key not in _RUN_FLAGS}
 
 
-def take_trained_settings(args: argparse.Namespace, trained: dict) -> None:
+def take_trained_settings(
+    args: argparse.Namespace, trained: dict, data_flags=("data", "dataset", "max_examples")
+) -> None:
     """For --eval-only: put the settings that the model was trained with into `args`.
 
-    That includes its data, unless `--data` or `--dataset` names others: only on the data
-    it was trained with is the test split one that the model has never seen.
+    That includes its data (`data_flags`), unless `--data` or `--dataset` names others: only
+    on the data it was trained with is the test split one that the model has never seen.
     """
-    own_data = args.data is not None or args.dataset != "auto"
-    kept = {"data", "dataset", "max_examples"} if own_data else set()
-    for key in training_config(args):
-        if key in trained and key not in kept:
-            setattr(args, key, trained[key])
+    own_data = args.data is not None or args.dataset not in (None, "auto")
+    for name, value in trained.items():
+        if name not in _RUN_FLAGS and not (own_data and name in data_flags):
+            setattr(args, name, value)
 
 
 def print_configuration(args: argparse.Namespace, device: torch.device) -> None:

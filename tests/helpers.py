@@ -60,3 +60,35 @@ def assert_one_line_error(completed, *fragments: str) -> None:
     assert len(lines) == 1 and lines[0].startswith("error: "), completed.stderr
     for fragment in fragments:
         assert fragment in lines[0], lines[0]
+
+
+class InterruptedAfter:
+    """Stands in for a script's `evaluate`, and presses Ctrl-C in the epoch after `epochs`."""
+
+    def __init__(self, epochs: int, evaluate):
+        self.left, self.evaluate = epochs, evaluate
+
+    def __call__(self, *args):
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return self.evaluate(*args)
+
+
+def assert_help_imports_nothing_heavy(name: str, flag: str) -> None:
+    """`--help` must name `flag`, and do without what only some paths of a script need."""
+    code = (
+        "import sys; from helpers import load_script\n"
+        f"try: load_script('{name}').main(['--help'])\n"
+        "except SystemExit: print('heavy:', *{'matplotlib', 'pandas', 'sklearn'} & {*sys.modules})"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert flag in completed.stdout
+    assert completed.stdout.splitlines()[-1].strip() == "heavy:", completed

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, assert_one_line_error, load_script, run_script
+from helpers import (
+    assert_help_imports_nothing_heavy,
+    assert_one_line_error,
+    load_script,
+    run_script,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -335,18 +336,4 @@ def test_user_mistakes_are_one_line(csv_file, tmp_path, capsys):
 
 
 def test_help_does_not_wait_for_heavy_imports():
-    code = (
-        "import sys; from helpers import load_script\n"
-        "try: load_script('03_time_series_basics').main(['--help'])\n"
-        "except SystemExit: print('heavy:', *{'matplotlib', 'pandas', 'sklearn'} & {*sys.modules})"
-    )
-    completed = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "--sequence-length" in completed.stdout
-    assert completed.stdout.splitlines()[-1].strip() == "heavy:", completed
+    assert_help_imports_nothing_heavy("03_time_series_basics", "--sequence-length")

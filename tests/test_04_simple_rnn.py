@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT, assert_one_line_error, load_script, run_here, run_script
+from helpers import ROOT, InterruptedAfter, assert_one_line_error, load_script, run_here, run_script
 
 import rnn_utils as ru
 
@@ -306,25 +306,12 @@ def test_predict_needs_the_checkpoint_alone(trained, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.pt"]
 
 
-class InterruptedAfter:
-    """Stands in for `evaluate`, and presses Ctrl-C in the epoch after `epochs`."""
-
-    def __init__(self, epochs):
-        self.left, self.real = epochs, script.evaluate
-
-    def __call__(self, *args):
-        if self.left == 0:
-            raise KeyboardInterrupt
-        self.left -= 1
-        return self.real(*args)
-
-
 def test_resumed_run_equals_one_straight_bit_for_bit(trained, tmp_path, monkeypatch):
     folder, straight = trained
     command = [*TINY, "--epochs", "4", "--save-model", "--path", str(tmp_path / "m.pt")]
     command += ["--output-dir", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(script, "evaluate", InterruptedAfter(2))
+        patch.setattr(script, "evaluate", InterruptedAfter(2, script.evaluate))
         with pytest.raises(
             KeyboardInterrupt, match=r"finished epochs are in .*m\.last\.pt.*--resume"
         ):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, assert_one_line_error, load_script, run_script
+from helpers import (
+    InterruptedAfter,
+    assert_help_imports_nothing_heavy,
+    assert_one_line_error,
+    load_script,
+    run_script,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -412,25 +414,12 @@ def test_forecast_needs_the_checkpoint_alone(trained, tmp_path):
         script.main(["--forecast", "9", "--path", str(tmp_path / "mine.pt")])
 
 
-class InterruptedAfter:
-    """Stands in for `evaluate`, and presses Ctrl-C in the epoch after `epochs`."""
-
-    def __init__(self, epochs):
-        self.left, self.real = epochs, script.evaluate
-
-    def __call__(self, *args):
-        if self.left == 0:
-            raise KeyboardInterrupt
-        self.left -= 1
-        return self.real(*args)
-
-
 def test_resumed_run_equals_one_straight_bit_for_bit(tmp_path, monkeypatch):
     command = [*TINY, "--epochs", "4", "--save-model", "--output-dir", str(tmp_path)]
     straight = script.main([*command, "--path", str(tmp_path / "straight.pt")])
     command += ["--path", str(tmp_path / "m.pt")]
     with monkeypatch.context() as patch:
-        patch.setattr(script, "evaluate", InterruptedAfter(2))
+        patch.setattr(script, "evaluate", InterruptedAfter(2, script.evaluate))
         with pytest.raises(KeyboardInterrupt, match=r"m.last.pt.*--resume"):
             script.main(command)
     resumed = script.main([*command, "--resume", "--forecast", "2"])
@@ -560,18 +549,4 @@ def test_user_mistakes_are_one_line(csv_file, tmp_path):
 
 
 def test_help_does_not_wait_for_heavy_imports():
-    code = (
-        "import sys; from helpers import load_script\n"
-        "try: load_script('06_gru_time_series').main(['--help'])\n"
-        "except SystemExit: print('heavy:', *{'matplotlib', 'pandas', 'sklearn'} & {*sys.modules})"
-    )
-    completed = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "--sequence-length" in completed.stdout
-    assert completed.stdout.splitlines()[-1].strip() == "heavy:", completed
+    assert_help_imports_nothing_heavy(NAME, "--sequence-length")
