@@ -11,12 +11,16 @@ Read it in any order, or not at all.  The sections:
     2  Devices and seeds       get_device, set_threads, set_seed, rng_state, restore_rng_state
     3  Data files              data_file, download, load_or_embedded
     4  Text                    basic_english, char_tokenizer, Vocab, read_text,
-                               read_labelled_text, read_imdb, read_series, load_goog,
-                               check_stretches
-    5  Batching                pad_batch, lengths_to_mask, BucketBatchSampler
-    6  Training                clip_gradients, learning_rate, EarlyStopping, check_finite
+                               read_labelled_text, read_imdb, Corpus, load_imdb,
+                               read_series, load_goog, check_stretches,
+                               read_pairs, load_multi30k, digit_strings, tokenise_pairs,
+                               split_pairs, load_pairs
+    5  Batching                pad_batch, lengths_to_mask, BucketBatchSampler, encode_pairs
+    6  Training                clip_gradients, learning_rate, EarlyStopping, check_finite,
+                               initialise_recurrent,
+                               scores and baselines of every kind, bleu
     7  Checkpoints             save_checkpoint, load_checkpoint, and --resume
-    8  Plots                   get_pyplot, save_figure, plot_curves, plot_heatmap
+    8  Plots                   get_pyplot, save_figure, plot_curves, plot_heatmap, plot_by_length
     9  Command line            make_parser, parse_arguments, start_run, write_metrics
 
 Shapes are written with B batch, T time, V vocabulary, H hidden size, I features.
@@ -47,6 +51,7 @@ import time
 import urllib.error
 import urllib.request
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -485,8 +490,18 @@ class Vocab:
         counts = collections.Counter()
         for tokens in texts:
             counts.update(tokens)
-        for special in specials:
-            counts.pop(special, None)
+        return cls.from_counts(counts, specials, min_freq, max_size)
+
+    @classmethod
+    def from_counts(
+        cls,
+        counts: dict[str, int],
+        specials: Sequence[str] = (PAD, UNK),
+        min_freq: int = 1,
+        max_size: int | None = None,
+    ) -> Vocab:
+        """Number tokens that have been counted already; see `build`."""
+        counts = {token: count for token, count in counts.items() if token not in specials}
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         tokens = list(specials) + [token for token, count in ranked if count >= min_freq]
         return cls(tokens[:max_size])
@@ -654,6 +669,168 @@ def read_imdb(path) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+class Corpus:
+    """Many tokenised texts in one array: cheap to keep, to save, and to give a vocabulary.
+
+    words     every distinct token, in any order; one list may serve several corpora
+    indices   (total tokens,) int32 into `words`, all texts one after the other
+    starts    (N + 1,) text i is indices[starts[i] : starts[i + 1]]
+    labels    N strings
+
+    25,000 reviews are 6.8 million tokens.  As Python lists they take seconds to be walked
+    through; here a vocabulary is one `bincount` and numericalising one table look-up.
+    """
+
+    def __init__(self, words: list[str], indices, starts, labels: Sequence[str]):
+        self.words, self.indices, self.starts = words, indices, starts
+        self.labels = list(labels)
+
+    @classmethod
+    def from_tokens(cls, texts: Iterable[Sequence[str]], labels: Sequence[str]) -> Corpus:
+        """Put token lists together; `texts` may be a generator."""
+        number = collections.defaultdict(int)
+        number.default_factory = number.__len__  # a word met for the first time: the next number
+        indices, starts = array.array("i"), [0]
+        for tokens in texts:
+            indices.extend([number[token] for token in tokens])
+            starts.append(len(indices))
+        return cls(list(number), np.array(indices, np.int32), np.array(starts, np.int64), labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> list[str]:
+        """The tokens of one text."""
+        start, end = self.starts[row], self.starts[row + 1]
+        return [self.words[index] for index in self.indices[start:end].tolist()]
+
+    def select(self, rows: Sequence[int]) -> Corpus:
+        """A corpus of some of the texts, in the order of `rows`."""
+        pieces = [self.indices[self.starts[row] : self.starts[row + 1]] for row in rows]
+        starts = np.cumsum([0, *map(len, pieces)])
+        joined = np.concatenate(pieces) if pieces else self.indices[:0]
+        return Corpus(self.words, joined, starts, [self.labels[row] for row in rows])
+
+    def set_aside(self, share: float, least: int = 1) -> tuple[Corpus, Corpus]:
+        """Part in (the rest, `share` of each label's texts, and `least` of them at least).
+
+        The same texts in every run, whatever the seed: a checkpoint never meets its training
+        texts in the test of a later run.
+        """
+        rng, rows_of = random.Random(0), {}
+        for row, label in enumerate(self.labels):
+            rows_of.setdefault(label, []).append(row)
+        rest, aside = [], []
+        for _, rows in sorted(rows_of.items()):
+            rng.shuffle(rows)
+            count = max(least, round(share * len(rows)))
+            aside += rows[:count]
+            rest += rows[count:]
+        return self.select(sorted(rest)), self.select(sorted(aside))
+
+    def build_vocab(self, **options) -> Vocab:
+        """A vocabulary of these texts; options as for `Vocab.build`."""
+        counts = np.bincount(self.indices, minlength=len(self.words))
+        met = np.flatnonzero(counts)  # the list of words may belong to other texts as well
+        counted = zip([self.words[i] for i in met.tolist()], counts[met].tolist())
+        return Vocab.from_counts(dict(counted), **options)
+
+    def encode(self, vocab: Vocab, max_length: int | None = None) -> list[torch.Tensor]:
+        """Numericalise: N tensors of vocabulary indices, each (T_i,).
+
+        Of a text longer than `max_length` the first and last half of so many tokens are
+        kept: reviews say what they think in the beginning and at the end.  An empty text
+        becomes one `<unk>`, for a network must have something to read.
+        """
+        table = np.array(vocab(self.words) or [0])
+        encoded = table[self.indices]
+        texts = []
+        for start, end in zip(self.starts[:-1].tolist(), self.starts[1:].tolist()):
+            text = encoded[start:end]
+            if max_length and len(text) > max_length:
+                head = (max_length + 1) // 2
+                text = np.concatenate([text[:head], text[len(text) - (max_length - head) :]])
+            texts.append(torch.from_numpy(text if len(text) else np.array([vocab[Vocab.UNK]])))
+        return texts
+
+
+def load_imdb(data_dir=None, offline: bool = False) -> tuple[dict[str, Corpus], int]:
+    """The movie reviews in words (`basic_english`): {"train", "val", "test"}, labels pos/neg.
+
+    123 reviews of the test set stand in the training set as well, and a hundred of the
+    training reviews stand there twice.  The extra copies are dropped from train, so that no
+    review is in two places; their number is returned, too.
+
+    The reviews of one film, up to 30, stand together in the archive, and the films of the test
+    set are others than those of train.  So the validation split is the last tenth of each
+    label in the archive's order, of other films than the rest: a random tenth would share its
+    films with the rest, and reward a model for learning their names.
+
+    Tokenising takes some twenty seconds, so the result is kept beside the archive as
+    `tokens.npz`, where that folder can be written to.
+    """
+    archive = data_file("imdb", "aclImdb_v1.tar.gz", data_dir, offline)
+    cache = archive.with_name("tokens.npz")
+    stamp = np.array([1, archive.stat().st_size, archive.stat().st_mtime_ns])  # 1: this format
+    kept = _read_imdb_cache(cache, stamp)
+    if kept is None:
+        reviews = read_imdb(archive)
+        seen, train = set(reviews["test"]), []
+        for pair in reviews["train"]:
+            if pair not in seen:
+                seen.add(pair)
+                train.append(pair)
+        both = train + reviews["test"]
+        corpus = Corpus.from_tokens(
+            (basic_english(text) for text, _ in progress(both, desc="tokenising")),
+            [label for _, label in both],
+        )
+        num_train, num_dropped = len(train), len(reviews["train"]) - len(train)
+        _write_imdb_cache(cache, stamp, corpus, num_train, num_dropped)
+    else:
+        corpus, num_train, num_dropped = kept
+    rows = {"train": [], "val": [], "test": list(range(num_train, len(corpus)))}
+    for label in ("neg", "pos"):
+        found = [row for row in range(num_train) if corpus.labels[row] == label]
+        first = len(found) * 9 // 10
+        rows["train"] += found[:first]
+        rows["val"] += found[first:]
+    return {part: corpus.select(chosen) for part, chosen in rows.items()}, num_dropped
+
+
+def _read_imdb_cache(cache: Path, stamp: np.ndarray) -> tuple[Corpus, int, int] | None:
+    """What `_write_imdb_cache` has kept, or None where there is nothing that fits."""
+    try:
+        with np.load(cache) as file:  # plain arrays only: allow_pickle is off
+            if not np.array_equal(file["stamp"], stamp):
+                return None  # another archive, or tokens of an older format
+            words = file["words"].tobytes().decode().split("\n")
+            labels = ["pos" if positive else "neg" for positive in file["positive"].tolist()]
+            corpus = Corpus(words, file["indices"], file["starts"], labels)
+            return corpus, *file["numbers"].tolist()
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # absent or damaged: tokenise again
+
+
+def _write_imdb_cache(cache: Path, stamp, corpus: Corpus, *numbers: int) -> None:
+    temporary = cache.with_name(f"tokens.{os.getpid()}.tmp")  # two runs at once do no harm
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(
+                file,
+                stamp=stamp,
+                words=np.frombuffer("\n".join(corpus.words).encode(), np.uint8),
+                indices=corpus.indices,
+                starts=corpus.starts,
+                positive=np.array([label == "pos" for label in corpus.labels]),
+                numbers=np.array(numbers),
+            )
+        os.replace(temporary, cache)
+    except OSError:  # a read-only folder, or a full disk: do without
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
 def read_series(path, columns: Sequence[str], date_column: str | None = None):
     """Read numeric columns of a CSV or TSV file whose first line names its columns.
 
@@ -812,6 +989,133 @@ def check_stretches(
         raise UserError(f"{source}: {name!r} never changes in its training stretch")
 
 
+def read_pairs(path) -> list[tuple[str, str]]:
+    """Read pairs of texts, one pair a line, source and target parted by a tab.
+
+        go on!\tcontinue !
+        i am cold.\tj'ai froid.\tCC-BY 2.0 (France)
+
+    There is no header.  Columns after the second are ignored, blank lines skipped.  Raises
+    UserError, with the line, where a tab or one of the two texts is missing, and for a file
+    with fewer than 10 pairs.
+    """
+    pairs = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) < 2:
+            raise UserError(
+                f"{path}, line {number}: no tab in {line.strip()[:40]!r}; a line is "
+                "source, tab, target"
+            )
+        if not (columns[0] and columns[1]):
+            side = "target" if columns[0] else "source"
+            raise UserError(f"{path}, line {number}: the {side} is empty")
+        pairs.append((columns[0], columns[1]))
+    if len(pairs) < 10:
+        raise UserError(
+            f"{path}, line {number}: the file ends after {len(pairs)} pairs; at least 10 are "
+            "needed to train, validate and test"
+        )
+    return pairs
+
+
+def load_multi30k(data_dir=None, offline: bool = False) -> dict[str, list[tuple[str, str]]]:
+    """English-French captions of photographs: {"train": [(english, french), ...], "val", "test"}.
+
+    29,000, 1,014 and 1,000 pairs; "test" is test_2016_flickr.  Raises DataUnavailable where a
+    file cannot be had, UserError where one is damaged.  Source: Elliott et al. 2016, 2017.
+    """
+    splits = {}
+    for split, stem in (("train", "train"), ("val", "val"), ("test", "test_2016_flickr")):
+        sides = []
+        for language in ("en", "fr"):
+            path = data_file("multi30k", f"{stem}.{language}.gz", data_dir, offline)
+            try:
+                with gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
+                    sides.append([line.strip() for line in file])
+            except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+                raise UserError(f"{path}: damaged ({error}); delete it and run again") from None
+        if len(sides[0]) != len(sides[1]):
+            raise UserError(f"{path}: {len(sides[1]):,} lines to {len(sides[0]):,} English ones")
+        splits[split] = list(zip(*sides))
+    return splits
+
+
+def digit_strings(count: int, lengths: Sequence[int], seed: int = 0) -> list[str]:
+    """Draw `count` strings of random digits, the length of each from `lengths`.
+
+    Of short ones there are few, so they come up again and again.
+    """
+    rng = random.Random(seed)
+    return ["".join(rng.choices("0123456789", k=rng.choice(lengths))) for _ in range(count)]
+
+
+def tokenise_pairs(pairs: Iterable[tuple[str, str]], tokenizer: Callable) -> list[tuple]:
+    """Turn (source, target) texts into (source, target) tuples of tokens.
+
+    Raises UserError for a text in which the tokenizer finds no token at all.
+    """
+    tokenised = []
+    for pair in pairs:
+        source, target = (tuple(tokenizer(text)) for text in pair)
+        if not (source and target):
+            raise UserError(f"no word in one side of the pair {pair}; remove it from the file")
+        tokenised.append((source, target))
+    return tokenised
+
+
+def load_pairs(args: argparse.Namespace, embedded: Callable) -> tuple[dict[str, list], bool]:
+    """Sentence pairs of `--data`, else of `--dataset`: multi30k or the stand-in `embedded()`.
+
+    Returns {"train", "val", "test"} of tokenised pairs (`basic_english` on both sides), and
+    whether they are the stand-in; sets `args.dataset` to the name.  `--max-examples` bounds train.
+    """
+
+    def tokenised(pairs):
+        return tokenise_pairs(pairs, basic_english)
+
+    if args.data:
+        splits, args.dataset, stand_in = (
+            split_pairs(tokenised(read_pairs(args.data))),
+            args.data,
+            False,
+        )
+    else:
+        splits, args.dataset, stand_in = load_or_embedded(
+            args.dataset,
+            "multi30k",
+            lambda: {
+                part: tokenised(pairs)
+                for part, pairs in load_multi30k(args.data_dir, args.offline).items()
+            },
+            lambda: split_pairs(tokenised(embedded())),
+        )
+    splits["train"] = splits["train"][: args.max_examples]
+    return splits, stand_in
+
+
+def split_pairs(pairs: Sequence[tuple], max_held_out: int = 2000) -> dict[str, list[tuple]]:
+    """Split distinct (source, target) pairs into train, val and test, the same in every run.
+
+    A tenth of the sources, at most `max_held_out`, is for val, and as many for test.  Pairs
+    with the same source stay together: no source is in two splits.
+    """
+    targets_of = collections.defaultdict(list)
+    for source, target in sorted(set(pairs)):
+        targets_of[source].append(target)
+    sources = list(targets_of)
+    random.Random(0).shuffle(sources)
+    held_out = max(1, min(len(sources) // 10, max_held_out))
+    parts = {"test": sources[:held_out], "val": sources[held_out : 2 * held_out]}
+    parts["train"] = sources[2 * held_out :]
+    return {
+        name: [(source, target) for source in parts[name] for target in targets_of[source]]
+        for name in ("train", "val", "test")
+    }
+
+
 # %% ------------------------------------------------------------------
 # 5. Batching
 # ----------------------------------------------------------------------
@@ -879,6 +1183,28 @@ class BucketBatchSampler(torch.utils.data.Sampler):
             yield batches[index].tolist()
 
 
+class PairSplit(NamedTuple):
+    """Sources and targets as tensors, with the token tuples that they were made from."""
+
+    pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]
+    sources: torch.Tensor  # (N, S) indices, padded with 0 at the end
+    source_lengths: torch.Tensor  # (N,)
+    targets: torch.Tensor  # (N, T) indices, <bos> first and <eos> last, padded with 0
+    target_lengths: torch.Tensor  # (N,) counting both
+
+
+def encode_pairs(pairs: Sequence[tuple], vocabs: Sequence[Vocab], device="cpu") -> PairSplit:
+    """Numericalise (source, target) token tuples by the vocabularies of source and target.
+
+    The target's vocabulary must hold `<bos>` and `<eos>`, which are put around each target.
+    """
+    bos, eos = vocabs[1](["<bos>", "<eos>"])
+    sources, source_lengths = pad_batch([vocabs[0](source) for source, _ in pairs])
+    targets, target_lengths = pad_batch([[bos, *vocabs[1](target), eos] for _, target in pairs])
+    tensors = (sources, source_lengths, targets, target_lengths)
+    return PairSplit(list(pairs), *(tensor.to(device) for tensor in tensors))
+
+
 def thin_out(pairs: Sequence[tuple[str, str]], max_examples: int | None) -> list[tuple[str, str]]:
     """For `--max-examples`: about so many distinct (text, label) pairs, each label's share kept.
 
@@ -908,6 +1234,15 @@ def clip_gradients(parameters: Iterable[torch.Tensor], max_norm: float) -> float
     """
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm if max_norm > 0 else math.inf)
     return float(norm)
+
+
+def fused_adam_works(device: torch.device) -> bool:
+    """Whether `torch.optim.Adam(fused=True)`, one pass over all weights, runs on a device.
+
+    On a CPU it came with PyTorch 2.4, and there it is several times faster than the default.
+    """
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    return device.type == "cuda" or (device.type == "cpu" and version >= (2, 4))
 
 
 def learning_rate(step: int, total_steps: int, peak: float, warmup: float = 0.1) -> float:
@@ -960,6 +1295,24 @@ def check_finite(loss: float, epoch: int) -> None:
             f"the training loss became {loss} in epoch {epoch}: the weights have diverged; "
             "try a lower --lr, or a --clip between 0.5 and 5"
         )
+
+
+@torch.no_grad()
+def initialise_recurrent(rnn: torch.nn.Module) -> None:
+    """Orthogonal recurrent matrices and zero biases, but 1 at an LSTM's forget gate, in place.
+
+    `rnn` is an nn.RNN, nn.LSTM or nn.GRU.  Orthogonal matrices keep the length of a state
+    (Saxe et al. 2014); the open forget gate lets a cell keep what it has (Gers et al. 2000).
+    """
+    size = rnn.hidden_size
+    for name, parameter in rnn.named_parameters():
+        if "weight_hh" in name:
+            for gate in parameter.split(size):  # an LSTM stacks 4 matrices, a GRU 3
+                torch.nn.init.orthogonal_(gate)
+        elif "bias" in name:
+            torch.nn.init.zeros_(parameter)
+            if isinstance(rnn, torch.nn.LSTM) and "bias_ih" in name:
+                parameter[size : 2 * size] = 1.0  # the gates: input, forget, cell, output
 
 
 def progress(iterable: Iterable | None = None, **options) -> tqdm:
@@ -1015,20 +1368,189 @@ def forecast_scores(forecasts: dict, truth: np.ndarray, naive_error: float) -> d
     return scores
 
 
-def linear_baselines(train: Sequence, test: Sequence, vectorizer) -> tuple[float, float]:
+def linear_baselines(
+    train: Sequence, test: Sequence, vectorizer, C: float = 1.0
+) -> tuple[float, float]:
     """Test accuracy of the most frequent training label, and of logistic regression.
 
     `train` and `test` hold (text, label) pairs; `vectorizer` is scikit-learn's, and turns
-    texts into counts.
+    texts into counts; a larger `C` lets the regression fit the training texts more closely.
     """
     from sklearn.linear_model import LogisticRegression
 
     (train_texts, train_labels), (test_texts, test_labels) = zip(*train), zip(*test)
     majority = collections.Counter(train_labels).most_common(1)[0][0]
     features = vectorizer.fit_transform(train_texts)
-    regression = LogisticRegression(max_iter=300).fit(features, train_labels)
+    regression = LogisticRegression(C=C, max_iter=300).fit(features, train_labels)
     accuracy = regression.score(vectorizer.transform(test_texts), test_labels)
     return test_labels.count(majority) / len(test_labels), float(accuracy)
+
+
+def sequence_scores(outputs: Sequence[tuple], references: Sequence[tuple]) -> dict[str, float]:
+    """Compare N answers, tuples of tokens, with what they should be.
+
+    `token_accuracy`: the share of the reference tokens that stand at the same place in the
+    answer; `exact_match`: the share of the answers in which nothing is wrong.
+    """
+    right = sum(a == b for pair in zip(outputs, references) for a, b in zip(*pair))
+    exact = sum(output == reference for output, reference in zip(outputs, references))
+    return {
+        "token_accuracy": right / sum(map(len, references)),
+        "exact_match": exact / len(references),
+    }
+
+
+def scores_by_length(
+    pairs: Sequence[tuple], outputs: Sequence, measure: Callable, width: int = 1, fewest: int = 1
+) -> dict[int, float]:
+    """`measure(outputs, references)` of the (source, target) `pairs` of each source length.
+
+    `width` lengths at a time count as one, given by their middle; groups of less than
+    `fewest` pairs are left out.  Returns {length: value}, for `plot_by_length`.
+    """
+    groups = collections.defaultdict(list)
+    for (source, target), output in zip(pairs, outputs):
+        groups[(len(source) - 1) // width * width + (width + 1) // 2].append((output, target))
+    return {
+        length: measure(*zip(*rows))
+        for length, rows in sorted(groups.items())
+        if len(rows) >= fewest
+    }
+
+
+def print_by_length(curve: dict[int, float], measure: str, trained_to: int | None = None) -> None:
+    """Print what `scores_by_length` returned, five lengths to a line."""
+    longest = f" (longest in training: {trained_to})" if trained_to else ""
+    print(f"\n{measure.replace('_', ' ')} by source length{longest}")
+    cells = [f"{length:4d}: {value:6.3f}" for length, value in curve.items()]
+    for start in range(0, len(cells), 5):
+        print("  " + "".join(cells[start : start + 5]))
+
+
+def print_examples(pairs: Sequence[tuple], outputs: Sequence[tuple], gap: str = " ") -> None:
+    """Print the first three right and the first three wrong answers to (source, target) pairs."""
+    for right in (True, False):
+        rows = [(s, t, o) for (s, t), o in zip(pairs, outputs) if (o == t) == right][:3]
+        print(f"\n{'right' if right else 'wrong'}" + ("" if rows else ": none"))
+        for source, target, output in rows:
+            print(f"  source   {gap.join(source)}\n  output   {gap.join(output)}")
+            if not right:
+                print(f"  wanted   {gap.join(target)}")
+
+
+def translation_memory(train: Sequence[tuple], sources: Sequence) -> list:
+    """The target of the most similar training source: a strong answer without a network.
+
+    `train` holds (source, target) token tuples.  Similar are sources that share rare tokens
+    and pairs of neighbours (TF-IDF, cosine).
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    def one_and_two_tokens(tokens):
+        return [*tokens, *map(" ".join, zip(tokens, tokens[1:]))]
+
+    vectorizer = TfidfVectorizer(analyzer=one_and_two_tokens, dtype=np.float32)
+    memory = vectorizer.fit_transform([source for source, _ in train])
+    queries = vectorizer.transform(sources)
+    nearest = [int((memory @ query.T).toarray().argmax()) for query in queries]
+    return [train[row][1] for row in nearest]
+
+
+def pair_baselines(splits: dict[str, list]) -> dict[str, Sequence]:
+    """What a network must beat: answers to the test pairs that need none, by name.
+
+    The source as it is (names and numbers survive that), and a translation memory.
+    """
+    sources = [source for source, _ in splits["test"]]
+    memory = translation_memory(splits["train"], sources)
+    return {"source unchanged": sources, "translation memory": memory}
+
+
+def print_pairs(batch, vocabs: Sequence[Vocab]) -> None:
+    """Print a few pairs as a decoder meets them; `batch` is a `PairSplit`."""
+    print(f"{'batch':<10}{len(batch.pairs)} pairs; the target is what the decoder reads, shifted")
+    sides = ((vocabs[0], batch.sources), (vocabs[1], batch.targets[:, :-1]))
+    rows = dict(zip(("source", "reads", "target"), (*sides, (vocabs[1], batch.targets[:, 1:]))))
+    for index in range(len(batch.pairs)):
+        for name, (vocab, tokens) in rows.items():
+            print(f"{'':<10}{name:<8}{' '.join(vocab.lookup_tokens(tokens[index]))}")
+
+
+def bleu(outputs: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
+    """BLEU of a corpus of tokenised sentences, 0 to 100; one reference for each output.
+
+        BLEU = 100 * min(1, exp(1 - r / c)) * (p_1 p_2 p_3 p_4)^(1/4)
+
+    p_n is the precision of n-grams: of all groups of n successive words in the outputs, the
+    share that stands in the reference of the same sentence.  A group counts at most as often
+    as the reference has it, or "the the the" would be perfect.  r and c are the numbers of
+    words in all references and all outputs: precision alone would reward one safe word, so
+    outputs that are too short pay for it.  Counts are summed over the corpus before dividing;
+    nothing is smoothed, so without any right group of four words the score is 0.
+    Source: Papineni et al. 2002.
+    """
+    right, total = [0] * 4, [0] * 4
+    for output, reference in zip(outputs, references):
+        for n in range(1, 5):
+            ours, theirs = _count_ngrams(output, n), _count_ngrams(reference, n)
+            right[n - 1] += sum((ours & theirs).values())  # & takes the smaller count of the two
+            total[n - 1] += sum(ours.values())
+    if min(right) == 0:
+        return 0.0
+    c, r = sum(map(len, outputs)), sum(map(len, references))
+    brevity = min(0.0, 1 - r / c)
+    return 100 * math.exp(brevity + sum(math.log(a / b) for a, b in zip(right, total)) / 4)
+
+
+def _count_ngrams(words: Sequence[str], n: int) -> collections.Counter:
+    return collections.Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+
+
+def kneser_ney(ids: np.ndarray, start: int, vocab_size: int, order: int) -> np.ndarray:
+    """An n-gram language model: p(ids[i] | the n - 1 before it) for every i >= `start`, (N,).
+
+    It counts in ids[:start], and n = `order`.  Most contexts c of n - 1 symbols are rare, so each
+    order takes a discount D off its counts, and what that saves goes to the order below:
+
+        p_n(w | c) = (max(count(c, w) - D, 0) + D kinds(c) p_{n-1}(w | c')) / count(c)
+
+    kinds(c) is the number of different symbols seen after c, and c' is c without its oldest.  The
+    lower orders count in how many contexts a symbol was seen, not how often: "Francisco" is
+    frequent, but only after "San".  vocab_size ** order must be below 2 ** 63.
+    Source: Kneser and Ney 1995, interpolated; D as in Ney, Essen and Kneser 1994.
+    """
+    grams, counts = np.unique(_ngrams(ids[:start], order, vocab_size), return_counts=True)
+    orders = []
+    for n in range(order, 0, -1):
+        orders.append((n, grams, counts))
+        grams, counts = np.unique(grams % vocab_size ** (n - 1), return_counts=True)
+    p = np.full(len(ids) - start, 1 / vocab_size)  # order 0: all symbols alike
+    for n, grams, counts in reversed(orders):
+        once, twice = (counts == 1).sum(), (counts == 2).sum()
+        discount = (once + 1) / (once + 2 * twice + 2)  # never 0, or p could be
+        contexts, first = np.unique(grams // vocab_size, return_index=True)
+        totals, kinds = np.add.reduceat(counts, first), np.diff([*first, len(grams)])
+        keys = _ngrams(ids[start - n + 1 :], n, vocab_size)
+        count = _look_up(keys, grams, counts)
+        total = _look_up(keys // vocab_size, contexts, totals)
+        saved = discount * _look_up(keys // vocab_size, contexts, kinds)
+        mixed = (np.maximum(count - discount, 0) + saved * p) / np.maximum(total, 1)
+        p = np.where(total > 0, mixed, p)  # a context never seen: the order below decides
+    return p
+
+
+def _ngrams(ids: np.ndarray, n: int, vocab_size: int) -> np.ndarray:
+    """(N,) indices -> the N - n + 1 n-grams in them, each as one integer in base `vocab_size`."""
+    keys = np.zeros(len(ids) - n + 1, dtype=np.int64)
+    for offset in range(n):
+        keys = keys * vocab_size + ids[offset : len(keys) + offset]
+    return keys
+
+
+def _look_up(keys: np.ndarray, table: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The value of each key in a sorted table, 0 for those not in it."""
+    places = np.searchsorted(table, keys).clip(max=len(table) - 1)
+    return np.where(table[places] == keys, values[places], 0)
 
 
 # %% ------------------------------------------------------------------
@@ -1233,7 +1755,9 @@ def save_figure(figure, folder, name: str, show: bool = False) -> Path:
 
     path = Path(folder) / f"{name}.png"
     try:
-        figure.savefig(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is a box
+            figure.savefig(path)
     except OSError as error:
         raise UserError(f"{path}: the figure cannot be written ({error.strerror})") from None
     if show:
@@ -1301,6 +1825,23 @@ def plot_heatmap(axes, matrix, row_names, column_names, label: str | None, **ima
         spine.set_visible(False)
     if label is not None:
         axes.figure.colorbar(image, ax=axes, label=label)
+
+
+def plot_by_length(axes, curves: dict[str, dict], measure: str, trained_to: int | None = None):
+    """Draw one curve of {source length: value} for each name in `curves`.
+
+    `trained_to` marks the greatest length in training: what fails left of the line is
+    capacity, what fails right of it is generalisation.
+    """
+    for (name, values), marker in zip(curves.items(), "osD^vPX"):
+        lengths = sorted(values)
+        heights = [values[length] for length in lengths]
+        axes.plot(lengths, heights, marker + "-", ms=4, label=name)
+    if trained_to is not None:
+        axes.axvline(trained_to + 0.5, color=GREY, linestyle="--", label="longest in training")
+    axes.set(xlabel="source length (tokens)", ylabel=measure)
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=9)
 
 
 # %% ------------------------------------------------------------------
@@ -1395,6 +1936,9 @@ def start_run(args: argparse.Namespace, tutorial: str) -> torch.device:
     device = get_device(args.device)
     set_threads(args.threads)
     set_seed(args.seed)
+    # A gradient that vanishes ends in numbers below 1e-38, which a CPU handles a hundred
+    # times more slowly than others: an LSTM read at its last state took 4 times as long.
+    torch.set_flush_denormal(True)
     folder = Path("outputs") / tutorial
     if getattr(args, "eval_only", False):
         if args.save_model or args.resume:
@@ -1432,7 +1976,8 @@ def configuration(args: argparse.Namespace) -> dict:
 # Flags that say where and how to run, not what is trained.
 _RUN_FLAGS = {
     *("data_dir", "device", "eval_only", "no_plots", "offline", "output_dir", "path"),
-    *("compare_cells", "forecast", "predict", "quick", "resume", "save_model", "show", "threads"),
+    *("beam_size", "compare", "compare_cells", "forecast", "lesson", "predict", "quick", "resume"),
+    *("save_model", "show", "threads", "translate"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -92,3 +93,11 @@ def assert_help_imports_nothing_heavy(name: str, flag: str) -> None:
     )
     assert flag in completed.stdout
     assert completed.stdout.splitlines()[-1].strip() == "heavy:", completed
+
+
+def same_but_for_times(metrics: dict) -> dict:
+    """What must repeat bit for bit when a run is repeated: the metrics without times and paths."""
+    dropped = {"total_seconds", "train_seconds", "items_per_second", "config", "versions"}
+    kept = {key: value for key, value in metrics.items() if key not in dropped}
+    kept["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in kept["history"]]
+    return json.loads(json.dumps(kept))  # keys and numbers as the file has them

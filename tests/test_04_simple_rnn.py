@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT, InterruptedAfter, assert_one_line_error, load_script, run_here, run_script
+from helpers import (
+    ROOT,
+    InterruptedAfter,
+    assert_one_line_error,
+    load_script,
+    run_here,
+    run_script,
+    same_but_for_times,
+)
 
 import rnn_utils as ru
 
@@ -243,13 +251,6 @@ def trained(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return folder, json.loads((folder / "outputs" / NAME / "metrics.json").read_text())
-
-
-def same_but_for_times(metrics):
-    dropped = {"total_seconds", "train_seconds", "items_per_second", "config", "versions"}
-    kept = {key: value for key, value in metrics.items() if key not in dropped}
-    kept["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in kept["history"]]
-    return kept
 
 
 def test_quick_run_makes_figures_and_beats_chance(tmp_path):

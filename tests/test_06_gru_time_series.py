@@ -15,6 +15,7 @@ from helpers import (
     assert_one_line_error,
     load_script,
     run_script,
+    same_but_for_times,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -345,13 +346,6 @@ def trained(tmp_path_factory):
     done = run_script(NAME, *flags, cwd=folder)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return folder, json.loads((folder / "outputs" / NAME / "metrics.json").read_text()), done
-
-
-def same_but_for_times(metrics):
-    dropped = {"total_seconds", "train_seconds", "items_per_second", "config", "versions"}
-    kept = {key: value for key, value in metrics.items() if key not in dropped}
-    kept["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in kept["history"]]
-    return kept
 
 
 def test_quick_run_beats_persistence_and_draws(trained):
