@@ -1,0 +1,755 @@
+"""10_text_generation: can a network that guesses the next character write Shakespeare?
+
+The question    A language model says how likely each next symbol is.  How good must it be before
+                what it writes, one guess at a time, reads like its author?
+The number      2.39 bits per character of unseen Shakespeare (1.658 nats; seed 0, the run below).
+                Counting 6-grams needs 2.50, counting single characters 4.83.
+Misconceptions  "The state starts anew with every batch."  Here, and only here, it is carried on.
+                "It plans what to say."  It chooses one character, and is then stuck with it.
+                "The lower the temperature, the better."  Its likeliest text repeats itself.
+
+    p(x_1 ... x_N) = product over t of p(x_t | x_1 ... x_{t-1})
+    h_t, c_t = LSTM(x_t, h_{t-1}, c_{t-1})                       z_t = W h_t + b
+    p(x_{t+1} = i | x_1 ... x_t) = exp(z_{t,i} / τ) / sum over j of exp(z_{t,j} / τ)
+
+    x_t  a symbol (an embedding, E)    h_t, c_t (H,)  the state        z_t (V,)  logits
+    τ    the temperature: 1 in training, yours to choose when writing
+
+    python 10_text_generation.py --lr 2e-3     # 820 s of CPU time on one busy core
+
+    data      shakespeare: chars in order: 948,084 train, 55,770 val, 111,540 test
+       after 0 updates: znCq!Y?A-j-dTXpxSFzORcPcUJ sMX?!3OoPvH-gGdFxQEuO:3UPTytu3GSsBKzZ&-Nq: ...
+        8      1.4115    1.5126          2.182              0.30    256.1  *
+       after 7,400 updates: Dich of ExcaTie:|Farewell: sir?||LADY CAPULET:|O: when the sun, not  ...
+    test      1.6584 nats  2.3926 bits  perplexity 5.25  the network, on all 111,540 chars
+    test      1.7330 nats  2.5002 bits  perplexity 5.66  6-gram
+
+Writes metrics.json and three figures to outputs/10_text_generation/; look at hidden_units.png
+first.  A saved model (--save-model) writes by itself, and any text can be the teacher:
+
+    python 10_text_generation.py --path models/10_text_generation.pt --prompt "ROMEO:"
+    python 10_text_generation.py --data my_recipes/ --level word
+
+The test text begins in the middle of a play that the training text lacks, so its loss is well
+above that of validation (1.513), for the n-grams as well (1.570).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import rnn_utils as ru
+
+TUTORIAL = "10_text_generation"
+
+# %% ------------------------------------------------------------------
+# 1. Data
+# ----------------------------------------------------------------------
+
+# At word level a symbol is a word or a punctuation mark together with the space before it, or
+# one other white-space character.  Nothing is thrown away, so the symbols joined together are
+# the text again, line breaks and all, and generated words need no rules for spaces.
+WORD = re.compile(r" ?\w+(?:'\w+)*| ?[^\w\s]|\s")
+
+
+def tokenize(text: str, level: str) -> list[str]:
+    """Cut a text into characters or words; joined together they are the text."""
+    return ru.char_tokenizer(text) if level == "char" else WORD.findall(text)
+
+
+# --data takes one file, or a folder of them (poems.txt, or recipes/cake.txt, recipes/soup.txt):
+#     Plum cake
+#     Stir the butter until it is white. Add three eggs,
+#     one after the other, and the flour.
+def read_folder(folder, pattern: str = "[!.]*") -> str:
+    """Read the files of a folder, one after another in the order of their names."""
+    files = [file for file in sorted(Path(folder).glob(pattern)) if file.is_file()]
+    if not files:
+        raise ru.UserError(f"{folder}: no files in this folder; put UTF-8 text files there")
+    return "\n".join(ru.read_text(file) for file in files if file.stat().st_size)
+
+
+def load_text(args: argparse.Namespace) -> tuple[str, str, bool]:
+    """Return the text, the name of the data set, and whether it is the stand-in."""
+    library = sysconfig.get_paths()["stdlib"]  # real text that is on every machine
+    if args.data:
+        text = read_folder(args.data) if Path(args.data).is_dir() else ru.read_text(args.data)
+        return text, args.data, False
+    if args.dataset == "code":
+        return read_folder(library, "*.py"), "code", False
+    return ru.load_or_embedded(
+        args.dataset,
+        "shakespeare",
+        lambda: ru.read_text(ru.data_file("shakespeare", "input.txt", args.data_dir, args.offline)),
+        lambda: read_folder(library, "*.py"),
+    )
+
+
+# A text has an order, so it is cut, not shuffled: shuffled lines would put neighbours into
+# different splits, and the network would be tested on scenes that it has half read.  The last
+# 10 % are the test.  The first 5 % validate, not those before the test: in Shakespeare they are
+# the first half of the play that the test continues, and whoever compares on it has read them.
+# (Without them a 6-gram model needs 1.73 nats per character of the test, with them 1.56.)
+def cut(sequence) -> dict:
+    """Return the parts of a list or tensor: train, val, and test with the item before it.
+
+    The first item of val and test is input only: from it the first one scored is predicted.
+    """
+    first, last = int(len(sequence) * 0.05), int(len(sequence) * 0.9)
+    return {"train": sequence[first:last], "val": sequence[:first], "test": sequence[last - 1 :]}
+
+
+def build_vocab(symbols: list[str], args: argparse.Namespace) -> ru.Vocab:
+    """Number the training symbols; what was seen only once is <unk>, like all that is new."""
+    source, train = args.data or f"--dataset {args.dataset}", cut(symbols)["train"]
+    needed = max(args.batch_size * args.sequence_length + 1, 200)
+    if len(train) < needed:
+        raise ru.UserError(
+            f"{source}: {len(train):,} {args.level}s to train on, and one chunk of each stream "
+            f"takes {needed:,}; give more text, or reduce --batch-size or --sequence-length"
+        )
+    vocab = ru.Vocab.build([train], specials=(ru.Vocab.UNK,), min_freq=2)
+    if len(vocab) < 3:
+        raise ru.UserError(f"{source}: fewer than two different {args.level}s to learn from")
+    return vocab
+
+
+def encode(symbols: list[str], vocab: ru.Vocab, device) -> dict[str, torch.Tensor]:
+    """Return the splits as indices: train (N,), val and test (N + 1,), see `cut`."""
+    return cut(torch.tensor(vocab(symbols), device=device))
+
+
+def decode(ids: torch.Tensor, vocab: ru.Vocab) -> str:
+    """The text of (N,) indices, with the one character U+FFFD for each <unk>."""
+    return "".join(vocab.lookup_tokens(ids.tolist())).replace(ru.Vocab.UNK, "\ufffd")
+
+
+# The text is cut into B streams of equal length, and all streams are read at once, T symbols
+# at a time.  Row b of a chunk goes on where row b of the chunk before it ended, so the state
+# after one chunk is exactly the state before the next:
+#
+#     stream 1   First Citizen:|Befor  /  e we proceed any fur  /  ther, hear me speak.  / ...
+#     stream 2   e is|rather to have   /  my hat than my heart  /  , I will practise|th  / ...
+#
+# The target of each symbol is the one that follows it.
+def make_streams(ids: torch.Tensor, num_streams: int, steps: int) -> list[torch.Tensor]:
+    """(N,) indices -> inputs and targets (B, L), L a multiple of `steps`; the rest is not used."""
+    length = (len(ids) - 1) // num_streams // steps * steps
+    return [ids[k : k + num_streams * length].view(num_streams, length) for k in (0, 1)]
+
+
+# %% ------------------------------------------------------------------
+# 2. Model
+# ----------------------------------------------------------------------
+
+CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+STEPS = {"rnn": torch.rnn_tanh_cell, "lstm": torch.lstm_cell, "gru": torch.gru_cell}
+CHAR_EMBEDDING = 64
+
+
+# To predict the next symbol is to classify, with V classes and a prediction at every step.  Words
+# are many, and their two tables, one to read with (V x E) and one to write with (V x H), would
+# hold most of the weights.  With E = H one table serves both: "tied weights" (Press and Wolf
+# 2017).  Characters are few; 64 numbers for each are plenty, and nothing is tied.
+class LanguageModel(nn.Module):
+    """Embedding -> recurrent layers -> logits of the next symbol, at every step."""
+
+    def __init__(self, vocab_size: int, args: argparse.Namespace):
+        super().__init__()
+        embedding_size = CHAR_EMBEDDING if args.level == "char" else args.hidden_size
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.cell = args.cell
+        self.rnn = CELLS[args.cell](
+            embedding_size,
+            args.hidden_size,
+            num_layers=args.num_layers,
+            dropout=args.dropout if args.num_layers > 1 else 0.0,  # between layers
+            batch_first=True,
+        )
+        self.dropout = nn.Dropout(args.dropout)
+        self.output = nn.Linear(args.hidden_size, vocab_size)
+        if args.level == "word":
+            self.output.weight = self.embedding.weight
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # N(0, 1) makes huge logits
+        ru.initialise_recurrent(self.rnn)
+
+    def forward(self, inputs: torch.Tensor, state=None) -> tuple:
+        """(B, T) symbols, state or None for zeros -> logits (B, T, V), state after the last."""
+        embedded = self.dropout(self.embedding(inputs))  # (B, T, E)
+        states, state = self.rnn(embedded, state)  # (B, T, H)
+        return self.output(self.dropout(states)), state
+
+    # To write, the network takes one step at a time.  nn.LSTM is made for many: called with
+    # T = 1 it spends most of its time on preparations.  So take its weights and call the cell.
+    def step(self, symbol: torch.Tensor, states: list) -> tuple[torch.Tensor, list]:
+        """One symbol (B,), one state per layer -> logits (B, V), the new states; no dropout."""
+        layer_input, new_states = self.embedding(symbol), []  # (B, E)
+        for weights, state in zip(self.rnn.all_weights, states):
+            new_states.append(STEPS[self.cell](layer_input, state, *weights))
+            layer_input = new_states[-1][0] if self.cell == "lstm" else new_states[-1]  # h_t (B, H)
+        return self.output(layer_input), new_states
+
+    def zero_states(self, batch_size: int = 1) -> list:
+        """The states for the first `step`: h, and for an LSTM the pair (h, c), of each layer."""
+        h_0 = self.output.bias.new_zeros(batch_size, self.rnn.hidden_size)  # (B, H)
+        return [(h_0, h_0) if self.cell == "lstm" else h_0] * self.rnn.num_layers
+
+
+# %% ------------------------------------------------------------------
+# 3. Training and evaluation
+# ----------------------------------------------------------------------
+
+RESTART = 0.02
+EARLY = (0, 100, 300)  # updates of the first epoch before which the network writes a line
+
+
+# Truncated back-propagation through time.  The state is carried from one chunk to the next, so
+# what the network remembers may be older than the chunk.  But the state is detached, cut off
+# from the computation that made it, and the gradient stops at the border: without the cut, each
+# update would have to go back to the first letter of the book, and all steps since would have
+# to be kept in memory.  With --stateless every chunk starts from zeros instead.
+# Pitfall: with a state that is always carried, the network hardly ever sees the zeros that each
+# prompt starts from, and wrote "DACXBY?AQjQ?TXp" after its first line break.  So one chunk in 50
+# starts from zeros.
+def detach(state):
+    """The same numbers without their past; the state of an LSTM is a pair (h, c)."""
+    return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+
+
+def train_epoch(model, streams, optimizer, vocab, epoch: int, args) -> dict:
+    """Read every stream once, from its beginning; return what was measured."""
+    chunks = list(zip(*(stream.split(args.sequence_length, dim=1) for stream in streams)))
+    total_steps, step = args.epochs * len(chunks), (epoch - 1) * len(chunks)
+    state, loss_sum, norm_sum, samples = None, 0.0, 0.0, []
+    for inputs, targets in ru.progress(chunks, desc=f"epoch {epoch}"):  # (B, T), (B, T)
+        if epoch == 1 and step in EARLY:
+            samples.append([step, write_line(model, vocab, args)])
+        model.train()
+        for group in optimizer.param_groups:
+            group["lr"] = ru.learning_rate(step, total_steps, args.lr)
+
+        if args.stateless or torch.rand(()) < RESTART:
+            state = None
+        logits, state = model(inputs, state)  # (B, T, V)
+        state = detach(state)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())  # mean of B * T
+        optimizer.zero_grad()
+        loss.backward()
+        norm_sum += ru.clip_gradients(model.parameters(), args.clip)
+        optimizer.step()
+
+        step += 1
+        loss_sum += loss.item()
+    ru.check_finite(loss_sum, epoch)
+    samples.append([step, write_line(model, vocab, args)])
+    means = {"train_loss": loss_sum / len(chunks), "gradient_norm": norm_sum / len(chunks)}
+    return {**means, "samples": samples}
+
+
+def train(model, data: dict, vocab, args) -> tuple[list[dict], dict]:
+    """Train for up to `args.epochs`; return the history and the epoch of least validation loss."""
+    streams = make_streams(data["train"], args.batch_size, args.sequence_length)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr)
+    stopper = ru.EarlyStopping(args.patience)
+    config = {k: v for k, v in ru.training_config(args).items() if k not in WRITING_FLAGS}
+    resumable = {"config": config, "model": model, "optimizer": optimizer, "stopper": stopper}
+    history, best = [], {}
+    if args.resume:
+        record = ru.load_training_state(args.path, TUTORIAL, **resumable)
+        history, best = record["history"], record["best"]
+
+    print(f"\nepoch  train loss  val loss  bits per {args.level}  norm before clip  seconds")
+    with ru.interruptible(args, history):
+        while len(history) < args.epochs and not stopper.should_stop:
+            started = time.perf_counter()
+            row = {"epoch": len(history) + 1}
+            row |= train_epoch(model, streams, optimizer, vocab, row["epoch"], args)
+            row |= {f"val_{k}": v for k, v in evaluate(model, data["val"]).items()}
+            row["seconds"] = round(time.perf_counter() - started, 3)
+            improved = stopper.step(row["val_loss"])
+            if improved:
+                best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
+            if args.save_model:
+                # The best model, complete: --prompt needs nothing but this file.
+                contents = {"vocab": vocab.get_itos(), "config": config, **best}
+                ru.save_checkpoint(args.path, TUTORIAL, **contents)
+                done = [*history, row]
+                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
+            history.append(row)  # only now has the epoch happened, for Ctrl-C as well
+            print_epoch(row, improved)
+    if len(history) < args.epochs:
+        print(f"stopped early: no better validation loss for {args.patience} epochs")
+    else:
+        print(f"finished: after {args.epochs} epochs the learning rate has fallen to 0")
+    return history, best
+
+
+def print_epoch(row: dict, improved: bool) -> None:
+    print(
+        f"{row['epoch']:5d}  {row['train_loss']:10.4f}  {row['val_loss']:8.4f}"
+        f"  {row['val_bits']:13.3f}  {row['gradient_norm']:16.2f}"
+        f"  {row['seconds']:7.1f}{'  *' if improved else ''}"
+    )
+    for updates, line in row["samples"]:
+        print(f"       after {updates:,} updates: {line}", flush=True)
+
+
+# The loss is -log p(next symbol), in nats.  Divided by log 2 it is in bits: what a symbol would
+# take in a file compressed with this model.  exp(loss) is the perplexity: the network is as
+# unsure as if it had to guess among so many equally likely symbols.
+def scores(loss: float) -> dict[str, float]:
+    return {"loss": loss, "bits": loss / math.log(2), "perplexity": math.exp(min(loss, 700))}
+
+
+# The state is carried through the whole split, as a reader's memory is (also for a model
+# trained with --stateless), so the length of the pieces it is read in does not matter.
+@torch.no_grad()
+def evaluate(model, ids: torch.Tensor, steps: int = 2000) -> dict[str, float]:
+    """Score all N symbols that follow the first of `ids` (N + 1,), dropout off."""
+    model.eval()
+    state, loss_sum = None, 0.0
+    for inputs, targets in zip(ids[:-1].split(steps), ids[1:].split(steps)):  # (T,), (T,)
+        logits, state = model(inputs[None], state)  # (1, T, V)
+        loss_sum += F.cross_entropy(logits[0], targets, reduction="sum").item()
+    return scores(loss_sum / (len(ids) - 1))
+
+
+# What the network has to beat: counting.  An n-gram model predicts the next symbol from the n - 1
+# before it, by how often each symbol followed them in the training text.  Long contexts know
+# more, but most have hardly been seen, so all orders are blended (ru.kneser_ney says how).
+def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, float]]:
+    """Losses of the unigram and the best n-gram model, its order chosen on validation."""
+    parts = [data["train"], data["test"][1:], data["val"][1:]]
+    ids, start, num_test = torch.cat(parts).cpu().numpy(), len(parts[0]), len(parts[1])
+    # An n-gram must fit into 63 bits.  Words repeat too seldom for more than trigrams.
+    highest = min(7 if level == "char" else 3, int(63 / math.log2(vocab_size)))
+    losses = {}
+    for n in range(1, highest + 1):
+        loss = -np.log(ru.kneser_ney(ids, start, vocab_size, n))  # (N,)
+        losses[n] = {"test": float(loss[:num_test].mean()), "val": float(loss[num_test:].mean())}
+    best = min(losses, key=lambda n: losses[n]["val"])
+    return {"unigram": losses[1], f"{best}-gram": losses[best]}
+
+
+# %% ------------------------------------------------------------------
+# 4. Generation
+# ----------------------------------------------------------------------
+
+TEMPERATURES = (0.3, 0.6, 0.8, 1.0, 1.3)
+
+
+# The network does not write; it says how likely each next symbol is, and we choose.  Dividing
+# the logits by a temperature below 1 makes likely symbols likelier still, above 1 it makes all
+# more alike.  top-k keeps the k likeliest; top-p (the "nucleus", Holtzman et al. 2020) the fewest
+# that together have probability p: few where the network is sure, many where it is not.
+def next_probabilities(logits, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0):
+    """(V,) logits -> (V,) probabilities.  Temperature 0 is greedy; top_k 0 and top_p 1 are off."""
+    if temperature == 0:
+        return F.one_hot(logits.argmax(), len(logits)).to(logits.dtype)
+    logits = (logits - logits.max()) / temperature  # the largest is 0, so nothing overflows
+    if top_k:
+        kept = logits.topk(min(top_k, len(logits))).indices
+        logits = torch.full_like(logits, -math.inf).index_copy(0, kept, logits[kept])
+    probabilities = logits.softmax(dim=0)
+    if top_p < 1:
+        ordered, order = probabilities.sort(descending=True)
+        before = ordered.cumsum(dim=0) - ordered  # what the likelier ones have together
+        probabilities[order[before >= top_p]] = 0
+        probabilities = probabilities / probabilities.sum()
+    return probabilities
+
+
+# Autoregressive: each symbol that is chosen becomes the next input.  The state holds all that was
+# written, so a step costs the same however long the text has grown.
+# Pitfall: `with torch.inference_mode():` inside a generator stays in force in the caller's code
+# between two symbols.  The decorator switches it off at every yield.
+@torch.inference_mode()
+def generate(model, vocab, prompt: list[int], length: int, seed: int, **choice) -> Iterator[str]:
+    """Yield `length` symbols that follow `prompt`; `choice` goes to next_probabilities."""
+    generator, states = torch.Generator().manual_seed(seed), model.zero_states()
+    prompt = torch.tensor(prompt, device=model.output.bias.device)  # (T,)
+    for symbol in prompt.split(1):
+        logits, states = model.step(symbol, states)  # (1, V)
+    for _ in range(length):
+        logits = logits[0].cpu()
+        logits[vocab[ru.Vocab.UNK]] = -math.inf  # "something rare" cannot be written down
+        index = torch.multinomial(next_probabilities(logits, **choice), 1, generator=generator)
+        yield vocab.lookup_token(index.item())
+        logits, states = model.step(index.to(prompt.device), states)
+
+
+def encode_prompt(prompt: str, vocab, level: str) -> list[int]:
+    """Indices of a prompt.  Symbols that the model has never read are left out, with a note.
+
+    If none remains, the prompt is a line break, or the commonest symbol of a text without any.
+    """
+    symbols = tokenize(prompt, level)
+    unknown = ", ".join(repr(symbol) for symbol in symbols if symbol not in vocab)
+    if unknown:
+        print(f"note: not in the training text, left out of the prompt: {unknown}", file=sys.stderr)
+    known = [symbol for symbol in symbols if symbol in vocab]
+    return vocab(known or ["\n" if "\n" in vocab else vocab.lookup_token(1)])
+
+
+def write_samples(model, vocab, args) -> list[str]:
+    """Print `args.num_samples` texts, symbol by symbol as they arise; return them."""
+    choice = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
+    prompt, texts = encode_prompt(args.prompt or "", vocab, args.level), []
+    for number in range(args.num_samples):
+        print(f"\n----- sample {number + 1}: {', '.join(f'{k} {v:g}' for k, v in choice.items())}")
+        pieces, started = vocab.lookup_tokens(prompt), time.perf_counter()
+        print("".join(pieces), end="")
+        for piece in generate(model, vocab, prompt, args.max_length, args.seed + number, **choice):
+            print(piece, end="", flush=True)
+            pieces.append(piece)
+        rate = args.max_length / (time.perf_counter() - started)
+        print(f"\n----- {rate:,.0f} {args.level}s per second")
+        texts.append("".join(pieces))
+    return texts
+
+
+def write_line(model, vocab, args) -> str:
+    """80 characters in one printable line, to watch the network learn."""
+    prompt = encode_prompt("", vocab, args.level)
+    text = "".join(generate(model, vocab, prompt, 80, args.seed, temperature=0.8))
+    return text[:80].replace("\n", "|")
+
+
+# Is it writing or reciting?  A network can lower its loss by learning passages by heart.  So for
+# each temperature: which share of its words, and of its pairs of words, are different ("distinct-
+# n", Li et al. 2016; a text that repeats itself has few), and which is the longest piece that
+# stands in the training text letter for letter?  People repeat themselves and quote too, so the
+# same is measured on unseen text of the same length.
+def distinct_n(text: str, n: int) -> float:
+    """The share of different n-grams among all n-grams of words."""
+    words = text.split()
+    grams = list(zip(*(words[offset:] for offset in range(n))))
+    return len(set(grams)) / max(1, len(grams))
+
+
+def longest_copy(text: str, source: str) -> str:
+    """The longest piece of `text` that stands in `source`."""
+    longest = ""
+    for start in range(len(text)):
+        # A piece that starts here matters only if it is longer than the longest so far.
+        end = start + len(longest) + 1
+        while end <= len(text) and text[start:end] in source:
+            longest, end = text[start:end], end + 1
+    return longest
+
+
+def temperature_ladder(model, vocab, data: dict, args) -> list[dict]:
+    """Write at each temperature and measure what is new in it; the last row is unseen text."""
+    texts, prompt, length = {}, encode_prompt("", vocab, args.level), 2 * args.max_length
+    for temperature in TEMPERATURES:
+        symbols = generate(model, vocab, prompt, length, args.seed, temperature=temperature)
+        texts[str(temperature)] = "".join(symbols)[:length]
+    texts["unseen text"] = decode(data["val"][1 : length + 1], vocab)[:length]
+    print(f"\nWriting or reciting?  {length:,} characters at each temperature")
+    print("temperature  distinct-1  distinct-2  longest copy of the training text")
+    rows, source = [], decode(data["train"], vocab)
+    for name, text in texts.items():
+        one, two, copied = distinct_n(text, 1), distinct_n(text, 2), longest_copy(text, source)
+        print(f"{name:>11}  {one:10.2f}  {two:10.2f}  {len(copied):3d}: {copied[:48]!r}")
+        rows.append({"temperature": name, "distinct_1": one, "distinct_2": two, "copied": copied})
+    return rows
+
+
+# %% ------------------------------------------------------------------
+# 5. Looking inside
+# ----------------------------------------------------------------------
+
+
+# What might a unit of the state stand for?  Each pattern finds stretches of a text: places where
+# a reader is inside something, or counts how far it has come.
+FEATURES = {
+    "characters since the line began": r".+",
+    "characters since the word began": r"\w+",
+    "in the line after a blank line": r"(?<=\n\n).+",
+    "inside double quotes": r'"[^"\n]*"',
+    "inside a # comment": r"#.*",
+}
+
+
+def text_features(text: str) -> dict[str, np.ndarray]:
+    """Name -> a number for each character of `text`: 1, 2, 3... or 1 inside a stretch, else 0."""
+    features = {name: np.zeros(len(text)) for name in FEATURES}
+    for name, values in features.items():
+        for match in re.finditer(FEATURES[name], text):
+            inside = values[match.start() : match.end()]
+            inside[:] = np.arange(1, len(inside) + 1) if "since" in name else 1
+    return features
+
+
+@torch.no_grad()
+def read(model, ids: torch.Tensor) -> tuple[np.ndarray, torch.Tensor]:
+    """(T,) symbols -> the states of the top layer (T, H), next symbol probabilities (T, V)."""
+    model.eval()
+    states, _ = model.rnn(model.embedding(ids[None]))  # (1, T, H)
+    return states[0].cpu().numpy(), model.output(states[0]).softmax(dim=1).cpu()
+
+
+# Nobody told the network to count columns.  For each property, take the unit whose state
+# correlates with it most on one piece of text.  Among hundreds of units one will correlate by
+# luck, so the correlation that we report is the same unit's on another piece.
+def find_units(model, vocab, ids: torch.Tensor) -> tuple[list[dict], np.ndarray, str]:
+    """Return [{feature, unit, correlation}], best first; states (T, H) and text of the 2nd half."""
+    text, half = decode(ids, vocab), len(ids) // 2  # at character level equally long
+    states, found = read(model, ids)[0], []
+    for name, values in text_features(text).items():
+        if np.ptp(values[:half]) == 0 or np.ptp(values[half:]) == 0:
+            continue  # Shakespeare writes no comments
+        with np.errstate(invalid="ignore"):  # the correlation of a unit that never moves is NaN
+            there = np.corrcoef(states[:half], values[:half], rowvar=False)[-1, :-1]  # (H,)
+        unit = int(np.nanargmax(np.abs(there)))
+        correlation = float(np.corrcoef(states[half:, unit], values[half:])[0, 1])
+        found.append({"feature": name, "unit": unit, "correlation": correlation})
+    found.sort(key=lambda row: -abs(row["correlation"]))
+    print("\nWhat does a unit of the state stand for?  (chosen on one text, measured on another)")
+    for row in found:
+        print(f"  unit {row['unit']:3d}  {row['correlation']:+.2f}  {row['feature']}")
+    return found, states[half:], text[half:]
+
+
+def plot_units(found: list[dict], states: np.ndarray, text: str, plt, title: str):
+    """A passage, three times: its characters coloured by the state of each of the best units."""
+    width, height, begin = 70, 7, text.find("\n\n") + 2
+    figure, panels = plt.subplots(len(found[:3]), 1, figsize=(9, 6.6), squeeze=False)
+    options = {"ha": "center", "va": "center", "family": "monospace", "fontsize": 9}
+    options |= {"parse_math": False, "in_layout": False}  # the letters need no room of their own
+    for axes, row in zip(panels[:, 0], found):
+        grid, place = np.full((height, width), np.nan), begin
+        for line, words in enumerate(text[begin:].replace("\t", " ").split("\n")[:height]):
+            for column, letter in enumerate(words[:width]):
+                grid[line, column] = states[place + column, row["unit"]]
+                axes.text(column, line, letter, **options)
+            place += len(words) + 1
+        image = axes.imshow(grid, cmap="RdBu", vmin=-1, vmax=1, aspect="auto", alpha=0.7)
+        axes.set_axis_off()
+        name = f"unit {row['unit']}: {row['feature']} (correlation {row['correlation']:+.2f})"
+        axes.set_title(name, fontsize=10)
+    figure.colorbar(image, ax=panels, label="state h_t", shrink=0.8)
+    figure.suptitle(f"What does a unit of the state stand for?{title}")
+    return figure
+
+
+def visible(symbol: str) -> str:
+    """Line breaks and blanks as characters that can be seen."""
+    return symbol.replace("\n", "\u21b5").replace("\t", "\u2192").replace(" ", "\u2423")
+
+
+def plot_next_symbols(model, vocab, ids: torch.Tensor, level: str, plt, title: str):
+    """Along a line: the five likeliest symbols at each place, above the one that came."""
+    count = min(len(ids) - 1, 36 if level == "char" else 10)
+    probabilities = read(model, ids[:-1])[1][-count:]  # (T, V)
+    top = probabilities.topk(min(5, len(vocab)), dim=1)  # values and indices (T, 5)
+    ranks = ["1st", "2nd", "3rd", "4th", "5th"][: top.values.shape[1]]
+    came = [visible(symbol) for symbol in vocab.lookup_tokens(ids[-count:])]
+    figure, axes = plt.subplots(figsize=(9, 3.4))
+    options = {"cmap": "Blues", "vmin": 0, "vmax": 1}
+    ru.plot_heatmap(axes, top.values.T.numpy(), ranks, came, "probability", **options)
+    for (t, rank), index in np.ndenumerate(top.indices.numpy()):
+        guess = visible(vocab.lookup_token(int(index)))
+        color = "white" if top.values[t, rank] > 0.5 else "black"
+        axes.text(t, rank, guess, ha="center", va="center", color=color, parse_math=False)
+        if guess == came[t]:
+            box = plt.Rectangle((t - 0.5, rank - 0.5), 1, 1, fill=False, color=ru.ORANGE, lw=2)
+            axes.add_patch(box)
+    axes.set(xlabel=f"the {level}s that came, in an unseen text", ylabel="guess")
+    figure.suptitle(f"What does the network expect next? (framed: what came){title}")
+    return figure
+
+
+def plot_training(history: list[dict], reference: dict, level: str, plt, title: str):
+    """Left: the loss of both splits.  Right: what the network wrote along the way."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), width_ratios=(1, 1.3))
+    lines = [(f"{name}, validation", loss["val"]) for name, loss in reference.items()][1:]
+    ru.plot_curves(left, history, "loss", f"loss (nats per {level})", lines)
+    both_ways = (lambda nats: nats / math.log(2), lambda bits: bits * math.log(2))
+    left.secondary_yaxis("right", functions=both_ways).set_ylabel(f"bits per {level}")
+    samples = [sample for row in history for sample in row["samples"]]
+    right.set_axis_off()
+    for place in range(min(8, len(samples))):  # the first six and the last two
+        updates, line = samples[place if place < 6 else place - min(8, len(samples))]
+        y, options = 1 - place / 8, {"fontsize": 8, "va": "top", "parse_math": False}
+        right.text(0, y, f"after {updates:,} updates", color=ru.BLUE, **options)
+        right.text(0, y - 0.05, line, family="monospace", **options)
+    figure.suptitle(f"What has been learned, and when?{title}")
+    return figure
+
+
+# %% ------------------------------------------------------------------
+# 6. Command line and main
+# ----------------------------------------------------------------------
+
+QUICK = {"dataset": "embedded", "epochs": 2, "hidden_size": 64, "max_chars": 40_000, "lr": 1e-2,
+         "sequence_length": 32, "max_length": 100}  # fmt: skip
+# How a trained model writes is no part of its training.
+WRITING_FLAGS = {"prompt", "max_length", "temperature", "top_k", "top_p", "num_samples"}
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    parser = ru.make_parser(__doc__)
+    add = parser.add_argument_group("start here").add_argument
+    add("--epochs", type=ru.at_least(1), default=8, help="passes over the training text")
+    add("--prompt", metavar="TEXT", help="what to go on from (with --path: no training)")
+    datasets = ("auto", "shakespeare", "code", "embedded")
+    words = "code: the library of this Python; embedded: code, in place of shakespeare"
+    add("--dataset", choices=datasets, default="auto", help=words)
+    add("--data", metavar="PATH", help="your own UTF-8 text file, or a folder of them")
+    add("--save-model", action="store_true", help="keep the best model and the state to resume")
+    add("--path", help="the checkpoint (default: models/10_text_generation.pt)")
+    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
+    add("--quick", action="store_true", help="a tiny run on embedded text, to see that it works")
+
+    add = parser.add_argument_group("writing").add_argument
+    add("--max-length", type=ru.at_least(1), default=500, help="symbols to write")
+    add("--temperature", type=ru.between(0), default=0.8, help="0: always the likeliest symbol")
+    add("--top-k", type=ru.at_least(0), default=0, help="choose among the k likeliest; 0: all")
+    top_p = "choose among the fewest that have this probability; 1: all"
+    add("--top-p", type=ru.between(0, 1, open_low=True), default=1.0, help=top_p)
+    add("--num-samples", type=ru.at_least(1), default=1, help="texts to write")
+
+    add = parser.add_argument_group("model and training").add_argument
+    add("--level", choices=("char", "word"), default="char", help="what a symbol is")
+    add("--cell", choices=tuple(CELLS), default="lstm", help="the recurrent layer")
+    add("--hidden-size", type=ru.at_least(1), default=384, help="numbers in the state h_t")
+    add("--num-layers", type=ru.at_least(1), default=1, help="recurrent layers on each other")
+    add("--dropout", type=ru.between(0, 0.95), default=0.2, help="share zeroed around each layer")
+    add("--lr", type=ru.between(0, 10, open_low=True), default=5e-3, help="peak learning rate")
+    add("--batch-size", type=ru.at_least(1), default=16, help="streams read side by side")
+    add("--sequence-length", type=ru.at_least(1), default=64, help="symbols in a chunk")
+    add("--stateless", action="store_true", help="start every chunk of training from a zero state")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
+    add("--patience", type=ru.at_least(0), default=4, help="epochs without progress; 0: endless")
+    add("--max-chars", type=ru.at_least(1), default=2_000_000, help="use the text's beginning only")
+    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    ru.add_run_flags(parser, threads=1)
+    return ru.parse_arguments(parser, argv, QUICK)
+
+
+def load_model(path, device) -> tuple[LanguageModel, ru.Vocab, dict]:
+    """Rebuild the model of a checkpoint; return it with its vocabulary and record."""
+    checkpoint = ru.load_checkpoint(path, TUTORIAL)
+    with ru.restoring(path):
+        vocab, settings = ru.Vocab(checkpoint["vocab"]), argparse.Namespace(**checkpoint["config"])
+        model = LanguageModel(len(vocab), settings)
+        model.load_state_dict(checkpoint["weights"])
+    return model.to(device), vocab, checkpoint
+
+
+def introduce(model, data: dict, vocab, args, device) -> None:
+    """Print the size of the data, the settings and the model, and a few inputs and targets."""
+    sizes = ", ".join(f"{len(ids) - (part != 'train'):,} {part}" for part, ids in data.items())
+    print(f"{'data':<10}{args.dataset}: {args.level}s in order: {sizes}")
+    ru.print_configuration(args, device)
+    print(f"{'model':<10}{args.cell}, {ru.count_parameters(model):,} parameters", end="")
+    print(f", {len(vocab):,} different {args.level}s")
+    for name, row in zip(("inputs", "targets"), make_streams(data["train"], 1, 8)):
+        print(f"{name:<10}{row[0, :8].tolist()} = {decode(row[0, :8], vocab)!r}")
+
+
+def report(test: dict, reference: dict, history: list[dict], count: int, args) -> None:
+    lines = {f"the network, on all {count:,} {args.level}s": test}
+    lines |= {name: scores(loss["test"]) for name, loss in reference.items()}
+    print()
+    for name, line in lines.items():
+        print(f"{'test':<10}{line['loss']:.4f} nats  {line['bits']:.4f} bits", end="")
+        print(f"  perplexity {line['perplexity']:.2f}  {name}")
+    name = list(reference)[-1]
+    better = [row["epoch"] for row in history if row["val_loss"] < reference[name]["val"]]
+    if better:
+        print(f"{'':<10}on validation better than the {name} since epoch {better[0]}")
+
+
+def draw_figures(model, vocab, data, history, reference, found, args, title) -> list[Path]:
+    """Draw and save every figure; return their paths."""
+    plt, line = ru.get_pyplot(args.show), data["val"][:400]
+    figures = {"next_symbols": plot_next_symbols(model, vocab, line, args.level, plt, title)}
+    if found[0]:
+        figures["hidden_units"] = plot_units(*found, plt, title)
+    if history:  # --eval-only has none
+        figures["training"] = plot_training(history, reference, args.level, plt, title)
+    return [ru.save_figure(fig, args.output_dir, name, args.show) for name, fig in figures.items()]
+
+
+def main(argv=None) -> dict:
+    started = time.perf_counter()
+    args = parse_args(argv)
+    trains = args.save_model or args.resume
+    if args.prompt is not None and args.path and not (trains or args.eval_only):
+        # The checkpoint alone writes: no data, no training.
+        ru.set_threads(args.threads)
+        model, vocab, record = load_model(args.path, ru.get_device(args.device))
+        args.level = record["config"]["level"]
+        return {"samples": write_samples(model, vocab, args)}
+
+    device = ru.start_run(args, TUTORIAL)
+    print(f"{TUTORIAL}: can a network that guesses the next symbol write?\n")
+    if args.eval_only:
+        model, vocab, best = load_model(args.path, device)
+        ru.take_trained_settings(args, best["config"], ("data", "dataset", "max_chars"))
+    text, args.dataset, embedded = load_text(args)
+    symbols = tokenize(text[: args.max_chars], args.level)
+    if not args.eval_only:
+        vocab = build_vocab(symbols, args)
+        model = LanguageModel(len(vocab), args).to(device)
+    data = encode(symbols, vocab, device)
+    introduce(model, data, vocab, args, device)
+
+    history, train_started = [], time.perf_counter()
+    if not args.eval_only:
+        history, best = train(model, data, vocab, args)
+        model.load_state_dict(best["weights"])
+    train_seconds = time.perf_counter() - train_started
+
+    test = evaluate(model, data["test"])  # the only look at the test text
+    reference = baselines(data, len(vocab), args.level)
+    report(test, reference, history, len(data["test"]) - 1, args)
+    ladder = temperature_ladder(model, vocab, data, args)
+    found = find_units(model, vocab, data["val"][1:10_001]) if args.level == "char" else [[]]
+
+    figures, title = [], " (embedded data)" if embedded else ""
+    if not args.no_plots:
+        figures = draw_figures(model, vocab, data, history, reference, found, args, title)
+    metrics = ru.write_metrics(
+        args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
+        parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
+        baselines={name: loss["test"] for name, loss in reference.items()}, test=test,
+        ladder=ladder, units=found[0], train_seconds=round(train_seconds, 3),
+        items_per_second=round(len(history) * len(data["train"]) / train_seconds, 1),
+    )  # fmt: skip
+    ru.print_files(args, figures)
+    write_samples(model, vocab, args)
+    return metrics
+
+
+if __name__ == "__main__":
+    ru.run(main)
+
+
+# %% ------------------------------------------------------------------
+# Exercises
+# ----------------------------------------------------------------------
+# 1. Predict, then run: `--temperature 0`, 0.5 and 1.5 with `--path` and `--prompt "ROMEO:"`.  Which
+#    of them repeats itself, which misspells, and which row of the table said so before?
+# 2. Change one flag: `--stateless`.  How many characters of context does each prediction lose on
+#    average with --sequence-length 64, and how much loss does that cost?  And with 16?
+# 3. Explain a failure: take `detach` out of `train_epoch`.  What does PyTorch say, in which
+#    update, and why not in the first?
+# 4. Modify the code: let `next_probabilities` make symbols less likely that stand among the last
+#    50.  What becomes of distinct-2 at temperature 0.3, and of the line breaks?
+# 5. An open question: this model takes 2.4 bits per character.  People who guess English text
+#    need about 1 (Shannon 1951).  What do they know that this network does not?
