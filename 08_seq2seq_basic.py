@@ -1,0 +1,751 @@
+"""08_seq2seq_basic: can one vector carry a whole sequence from one network to another?
+
+The question    So far a sequence gave one label.  Now it shall give another sequence, of its own
+                length and in its own order: 31415 -> 51413, or English -> French.
+The number      0.996 of unseen numbers of 1 to 20 digits are reversed without a mistake (mean of
+                seeds 0, 1, 2), 0.14 of those of 25 digits, none of 30 (seed 0).
+Misconceptions  "The decoder sees the source."  It sees two vectors, the encoder's last h and c,
+                and no more than these, whether the source has 3 tokens or 30.
+                "Teacher forcing is cheating."  It is for training only.  In evaluation the
+                decoder reads what it has written itself, mistakes included.
+                "A low loss means good answers."  The loss is measured with the right token
+                before every step; answers are written without.
+
+The encoder-decoder (Sutskever et al. 2014, Cho et al. 2014), with the LSTM of chapter 05:
+
+    h_s, c_s = LSTM_enc(x_s, h_{s-1}, c_{s-1})        s = 1..S      h_0 = c_0 = 0
+    d_t, e_t = LSTM_dec(y_{t-1}, d_{t-1}, e_{t-1})    t = 1..T      d_0 = h_S, e_0 = c_S
+    p(y_t | y_1 ... y_{t-1}, x) = softmax(W d_t + b)                y_0 = <bos>, y_T = <eos>
+
+    x_s, y_t (E,)  embedded tokens of source and target     W (V, H)  state to scores of tokens
+    h, c, d, e (H,)  states of encoder and decoder          S, T, V   lengths, vocabulary
+
+    python 08_seq2seq_basic.py --epochs 30       # 138 s of CPU time, on one core of two
+
+    epoch  train loss  val loss  tokens   exact
+        1       2.170     1.570   0.230   0.029  norm 1.12     6.0 s  *
+       ...
+       28       0.003     0.002   0.999   0.995  norm 0.03    15.4 s  *
+    test      1,718 pairs (the loss is with teacher forcing)
+              loss 0.0020   token accuracy 0.9991   exact match 0.9953   greedy (epoch 28, ...
+              exact match 0.0064   source unchanged
+              exact match 0.0000   translation memory
+
+    python 08_seq2seq_basic.py --task add        # two-digit sums: 0.992 right (seed 0), 55 s
+    python 08_seq2seq_basic.py --compare capacity --epochs 10     # or: --compare forcing
+    python 08_seq2seq_basic.py --task translate --beam-size 5     # Multi30k, English to French
+
+Writes metrics.json and three figures to outputs/08_seq2seq_basic/; look at by_length.png first.
+Next: 09_attention_mechanism.py lets the decoder look back at the source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections import Counter
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import rnn_utils as ru
+
+TUTORIAL = "08_seq2seq_basic"
+
+# %% ------------------------------------------------------------------
+# 1. Data
+# ----------------------------------------------------------------------
+
+# Four special tokens, at these indices of both vocabularies.  <bos> (beginning of sequence) is
+# what the decoder reads before it has written anything; <eos> (end of sequence) is what it
+# writes when it is done, and the only way it can say so: nobody tells it how long the answer is.
+PAD, UNK, BOS, EOS = range(4)
+SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
+
+
+# Three toy tasks, whose right answer a program knows.  They isolate what a translator must be
+# able to do: keep everything in memory (copy), put it into another order (reverse), and
+# combine pieces that stand far apart (add, where a carry runs from right to left).  No source is in
+# two splits; 12+34 may be in training where 34+12 is in the test, for it is another sequence.
+def right_answer(source: str, task: str) -> str:
+    if task == "add":
+        return str(sum(int(number) for number in source.split("+")))
+    return source[::-1] if task == "reverse" else source
+
+
+def generate_pairs(task: str, count: int, lengths, seed: int = 0) -> list[tuple[str, str]]:
+    """Draw up to `count` distinct (source, answer) pairs; `lengths` are digits per number."""
+    sources = ru.digit_strings(2 * count if task == "add" else count, lengths, seed)
+    if task == "add":
+        sources = [f"{int(left)}+{int(right)}" for left, right in zip(sources[::2], sources[1::2])]
+    return [(source, right_answer(source, task)) for source in dict.fromkeys(sources)]
+
+
+# The stand-in for a machine without network: a phrase book put together from parts.  French puts
+# these adjectives behind the noun, and makes them and the article agree with it, so even here
+# hardly a word can be translated without a look at its neighbours.
+def phrase_book() -> list[tuple[str, str]]:
+    """1,440 English-French pairs of a small grammar, the same ones on every machine."""
+    who = "the black dog:le chien noir|a dog:un chien|a girl:une fille|a green bus:un bus vert"
+    who += "|a tired girl:une fille fatiguée|the boy:le garçon|a white cow:une vache blanche"
+    who += "|the cow:la vache|a black cat:un chat noir|the tired baker:le boulanger fatigué"
+    does = "runs:court|sleeps:dort|sings:chante|waits:attend|falls:tombe|comes:vient"
+    where = ":|in the garden:dans le jardin|on the beach:sur la plage|in the street:dans la rue"
+    where += "|near the house:près de la maison|by the river:au bord de la rivière"
+    when = ":|today:aujourd'hui|at night:la nuit|every morning:chaque matin"
+    parts = [[entry.split(":") for entry in row.split("|")] for row in (who, does, where, when)]
+    sides = [zip(*phrase) for phrase in itertools.product(*parts)]
+    return [tuple(" ".join(filter(None, side)) + "." for side in pair) for pair in sides]
+
+
+# --data takes pairs of your own, a line each, parted by a tab; more columns do no harm:
+#     go on!          continue !
+#     i am cold.      j'ai froid.
+#     who is there?   qui est là ?
+def load_splits(args: argparse.Namespace) -> tuple[dict[str, list], bool]:
+    """Return {"train", "val", "test"}: (source, target) token tuples; and: are they a stand-in?"""
+    if args.task == "translate":
+        return ru.load_pairs(args, phrase_book)
+    args.dataset = args.task
+    pairs = generate_pairs(args.task, 3 * args.max_examples, range(1, args.digits + 1))
+    return ru.split_pairs(ru.tokenise_pairs(pairs, tuple)), False
+
+
+# %% ------------------------------------------------------------------
+# 2. Model
+# ----------------------------------------------------------------------
+
+
+# Two networks and one hand-over.  The encoder reads the source and writes nothing; the state in
+# which it ends, h and c, 2H numbers whatever the length, is where the decoder starts.  The
+# decoder is a language model of the target that begins with something on its mind.
+class Seq2Seq(nn.Module):
+    """Encoder LSTM -> its last state -> decoder LSTM -> scores of the next token."""
+
+    def __init__(self, source_size: int, target_size: int, args: argparse.Namespace):
+        super().__init__()
+        embedding_size, hidden_size = args.embedding_size, args.hidden_size
+        self.source_embedding = nn.Embedding(source_size, embedding_size, padding_idx=PAD)
+        self.target_embedding = nn.Embedding(target_size, embedding_size, padding_idx=PAD)
+        self.encoder = nn.LSTM(embedding_size, hidden_size, batch_first=True)
+        self.decoder = nn.LSTM(embedding_size, hidden_size, batch_first=True)
+        self.dropout = nn.Dropout(args.dropout)
+        self.output = nn.Linear(hidden_size, target_size)
+        # Recurrent matrices that keep lengths (chapter 04), and forget gates that start open.
+        for name, parameter in self.named_parameters():
+            if "weight_hh" in name:
+                for gate in parameter.data.split(hidden_size):
+                    nn.init.orthogonal_(gate)
+            elif "bias_ih" in name:
+                parameter.data[hidden_size : 2 * hidden_size].fill_(1.0)
+
+    def encode(self, sources: torch.Tensor, lengths: torch.Tensor):
+        """(B, S) tokens and (B,) lengths -> the state (h, c) after each last token."""
+        embedded = self.dropout(self.source_embedding(sources))  # (B, S, E)
+        if int(lengths.min()) == int(lengths.max()):  # the rule here: batches of one length
+            _, state = self.encoder(embedded[:, : lengths[0]])
+        else:
+            # Pitfall: the state at the end of the row has read the padding too.  A packed
+            # sequence stops each row at its own length; it is right, and slow on a CPU.
+            packed = pack_padded_sequence(
+                embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
+            )
+            _, state = self.encoder(packed)
+        return state  # h and c, each (1, B, H)
+
+    def decode(self, tokens: torch.Tensor, state):
+        """(B, T) tokens read and the state before them -> (B, T, V) logits, the state after."""
+        states, state = self.decoder(self.dropout(self.target_embedding(tokens)), state)
+        return self.output(self.dropout(states)), state
+
+    # Teacher forcing: whatever the decoder would have written, it reads the *right* token next.
+    # Then all its inputs are known beforehand, and one call runs the whole target.  With a
+    # ratio below 1 it must at times read its own last token, which is known only after that
+    # step: a Python loop, about half as fast.  Either way it runs to the end of the target; an
+    # early <eos> of its own is one more mistake to learn from.
+    def forward(self, sources, lengths, targets, teacher_forcing: float = 1.0) -> torch.Tensor:
+        """(B, S), (B,), (B, T + 1) with <bos> and <eos> -> logits (B, T, V)."""
+        state, inputs = self.encode(sources, lengths), targets[:, :-1]  # (B, T)
+        if teacher_forcing == 1:
+            return self.decode(inputs, state)[0]
+        token, logits = inputs[:, :1], []
+        for t in range(inputs.shape[1]):
+            if t > 0:  # per step and sequence, a coin decides (Bengio et al. 2015)
+                own = logits[-1].argmax(dim=2)  # (B, 1)
+                forced = torch.rand(own.shape, device=own.device) < teacher_forcing
+                token = torch.where(forced, inputs[:, t : t + 1], own)
+            step, state = self.decode(token, state)  # (B, 1, V)
+            logits.append(step)
+        return torch.cat(logits, dim=1)
+
+
+# %% ------------------------------------------------------------------
+# 3. Decoding, training and evaluation
+# ----------------------------------------------------------------------
+
+
+# To translate there is no target to read: the decoder reads what it has just written.  Greedy
+# decoding takes the likeliest token at each step.  A whole batch goes through each step
+# together; rows that have written <eos> run on idly until the last is done, and what they write
+# after it is cut off later.
+@torch.no_grad()
+def greedy(model: Seq2Seq, sources, lengths, max_length: int) -> torch.Tensor:
+    """(B, S), (B,) -> (B, T) tokens written, T at most `max_length`; cut them at <eos>."""
+    state = model.encode(sources, lengths)
+    token = sources.new_full((len(sources), 1), BOS)  # (B, 1)
+    done = torch.zeros_like(token, dtype=torch.bool)
+    written = []
+    for _ in range(max_length):
+        logits, state = model.decode(token, state)  # (B, 1, V)
+        token = logits.argmax(dim=2)  # (B, 1)
+        written.append(token)
+        done |= token == EOS
+        if bool(done.all()):
+            break
+    return torch.cat(written, dim=1)
+
+
+# Greedy decoding cannot take anything back: a first word that looks best alone may lead to a
+# poor sentence.  Beam search keeps the K best beginnings.  Each step extends all of them by all
+# V tokens and keeps the K best of those K * V.  "Best" is by
+#     score = (log p(y_1) + log p(y_2 | y_1) + ...) / length
+# because every factor is below 1: by the plain sum the shortest sentence would win.  The K
+# beams of a sentence are K rows of the batch, so the model does not know that it is searched.
+@torch.no_grad()
+def beam_search(model: Seq2Seq, sources, lengths, max_length: int, beam_size: int):
+    """(B, S), (B,) -> (B, T) tokens of each best beam, and its score (B,); K = beam_size."""
+    B, K = len(sources), beam_size
+    state = tuple(s.repeat_interleave(K, dim=1) for s in model.encode(sources, lengths))
+    written = sources.new_full((B * K, 1), BOS)  # (B * K, T)
+    log_p = torch.full((B, K), float("-inf"), device=sources.device)
+    log_p[:, 0] = 0.0  # all K beams start alike: count one, or the search finds K times the same
+    count = torch.zeros_like(log_p)  # tokens written, <eos> included
+    done = torch.zeros_like(log_p, dtype=torch.bool)
+    first_row = K * torch.arange(B, device=sources.device)[:, None]  # (B, 1)
+    for _ in range(max_length):
+        logits, state = model.decode(written[:, -1:], state)
+        step = logits.log_softmax(dim=2).view(B, K, -1)  # (B, K, V)
+        # A beam that is done has one continuation, <pad>, which costs nothing.
+        step[done] = float("-inf")
+        step[..., PAD] = step[..., PAD].masked_fill(done, 0.0)
+        total, count = log_p[..., None] + step, count + ~done  # (B, K, V), (B, K)
+        scores, best = (total / count[..., None]).flatten(1).topk(K)  # (B, K) of K * V
+        parent, token = best // step.shape[2], best % step.shape[2]  # (B, K)
+        log_p, count = total.flatten(1).gather(1, best), count.gather(1, parent)
+        done = done.gather(1, parent) | (token == EOS)
+        rows = (first_row + parent).flatten()  # (B * K,): each beam goes on from its parent
+        written = torch.cat([written[rows], token.view(-1, 1)], dim=1)
+        state = tuple(s[:, rows] for s in state)
+        if bool(done.all()):
+            break
+    return written.view(B, K, -1)[:, 0, 1:], scores[:, 0]  # topk sorts: beam 0 is the best
+
+
+def answers(model, split, vocab, max_length: int, beam_size: int = 1) -> list:
+    """Decode a split without a look at its targets; return a tuple of words for each source."""
+    model.eval()
+    found: list = [None] * len(split.pairs)
+    for rows in ru.BucketBatchSampler(split.source_lengths.cpu(), 256, equal=True):
+        lengths = split.source_lengths[rows]
+        batch = (model, split.sources[rows, : lengths[0]], lengths, max_length)
+        tokens = greedy(*batch) if beam_size == 1 else beam_search(*batch, beam_size)[0]
+        for row, line in zip(rows, tokens.tolist()):
+            found[row] = tuple(vocab.lookup_tokens(itertools.takewhile(lambda i: i != EOS, line)))
+    return found
+
+
+# Exact match asks for the whole answer, and is the honest measure where there is one right
+# answer.  Token accuracy counts the right tokens at the right place.  A sentence has many
+# right translations, and one word too many shifts all that follow: there we count groups of
+# words wherever they stand, which is BLEU (its formula is in `ru.bleu`).
+def score(outputs: list, references: list, task: str) -> dict[str, float]:
+    """Compare tuples of words with the references as they stand, never with <unk> in them."""
+    scores = ru.sequence_scores(outputs, references)
+    return scores | ({"bleu": ru.bleu(outputs, references)} if task == "translate" else {})
+
+
+def measure_of(task: str) -> str:
+    """The main measure of a task."""
+    return "bleu" if task == "translate" else "exact_match"
+
+
+# One target has two roles.  At each step the decoder reads a token and has to write the next one:
+# it reads <bos> 7 1 4 and writes 7 1 4 <eos>.  So <bos> 7 1 4 <eos> is stored once; all but its
+# last token is the decoder's input, all but its first what it is scored by.
+def batch_loss(model, split, rows: list[int], teacher_forcing: float = 1.0):
+    """The summed loss over the real target tokens of a batch, and their number."""
+    lengths = split.source_lengths[rows]
+    sources = split.sources[rows, : lengths.max()]  # (B, S)
+    targets = split.targets[rows, : split.target_lengths[rows].max()]  # (B, T + 1)
+    logits = model(sources, lengths, targets, teacher_forcing)  # (B, T, V)
+    wanted = targets[:, 1:]  # (B, T), the input shifted by one
+    # Without ignore_index the padding behind short targets would count as tokens to predict.
+    loss = F.cross_entropy(
+        logits.flatten(0, 1), wanted.flatten(), ignore_index=PAD, reduction="sum"
+    )
+    return loss, int((wanted != PAD).sum())
+
+
+@torch.no_grad()
+def evaluate(model, split, vocab, args) -> tuple[dict[str, float], list]:
+    """Return the scores, of which only `loss` is with teacher forcing, and the greedy answers."""
+    outputs = answers(model, split, vocab, args.max_length)
+    batches = ru.BucketBatchSampler(split.source_lengths.cpu(), 256, equal=True)
+    loss_sum = sum(batch_loss(model, split, rows)[0].item() for rows in batches)
+    num_tokens = int((split.target_lengths - 1).sum())  # <bos> is never a target
+    references = [target for _, target in split.pairs]
+    return {"loss": loss_sum / num_tokens, **score(outputs, references, args.task)}, outputs
+
+
+# A toy task never runs out of examples.  Each epoch draws new ones, so there is nothing to be
+# learned by heart: the training loss is about pairs that the network has not seen, too.  A number
+# of n digits is drawn n times as often as one of a single digit, for the long ones are hard, and
+# the short ones few.  (Validation and test draw all lengths alike.)
+def pairs_of_epoch(epoch: int, data: dict, vocabs, args) -> ru.PairSplit:
+    """The training pairs of one epoch: always the same ones, or new ones in the toy tasks."""
+    if args.task == "translate":
+        return data["train"]
+    held_out = {source for part in ("val", "test") for source, _ in data[part].pairs}
+    lengths = [length for length in range(1, args.digits + 1) for _ in range(length)]
+    seed = args.seed * 1_000_003 + epoch
+    drawn = generate_pairs(args.task, args.max_examples, lengths, seed)
+    pairs = ru.tokenise_pairs(drawn, tuple)
+    new = [pair for pair in pairs if pair[0] not in held_out]
+    return ru.encode_pairs(new, vocabs, data["train"].sources.device)
+
+
+def train_epoch(model, split, optimizer, epoch: int, args) -> dict[str, float]:
+    """Make one pass over the training pairs; return what it measured."""
+    model.train()
+    # Batches of one source length: the encoder needs no packing, and wastes no step on padding.
+    sampler = ru.BucketBatchSampler(
+        split.source_lengths.cpu(), args.batch_size, equal=True, seed=args.seed
+    )
+    sampler.set_epoch(epoch)
+    total_steps, step = args.epochs * len(sampler), (epoch - 1) * len(sampler)
+    loss_sum, num_tokens, norm_sum = 0.0, 0, 0.0
+    for rows in ru.progress(sampler, desc=f"epoch {epoch}"):
+        for group in optimizer.param_groups:
+            group["lr"] = ru.learning_rate(step, total_steps, args.lr)
+        loss, count = batch_loss(model, split, rows, args.teacher_forcing)
+        optimizer.zero_grad()
+        (loss / count).backward()
+        norm_sum += ru.clip_gradients(model.parameters(), args.clip)
+        optimizer.step()
+        step += 1
+        loss_sum += loss.item()
+        num_tokens += count
+    ru.check_finite(loss_sum, epoch)
+    return {
+        "train_loss": loss_sum / num_tokens,
+        "train_pairs": len(split.pairs),
+        "gradient_norm": norm_sum / len(sampler),
+    }
+
+
+# The best epoch is chosen by what the decoder writes on its own, not by its loss: the loss is
+# measured with teacher forcing, and a decoder that lives from the right tokens it is handed may
+# look good in it and get lost alone.
+def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
+    """Train for up to `args.epochs`; return the history and the best epoch with its weights.
+
+    "Best" is by BLEU of the validation pairs, or by token accuracy in the toy tasks, where
+    exact match may stay at 0 for several epochs.
+    """
+    # Adam divides by a running mean of squared gradients.  0.98 lets it follow within 50 steps, in
+    # place of 1,000: in short runs of `reverse`, 5 more answers in 100 were then right.
+    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, betas=(0.9, 0.98))
+    stopper = ru.EarlyStopping(args.patience, higher_is_better=True)
+    resumable = {"config": ru.training_config(args), "model": model}
+    resumable.update(optimizer=optimizer, stopper=stopper)
+    chosen_by = "bleu" if args.task == "translate" else "token_accuracy"
+    history, best = [], {}
+    if args.resume:
+        record = ru.load_training_state(args.path, TUTORIAL, **resumable)
+        history, best = record["history"], record["best"]
+
+    print(f"\nepoch  train loss  val loss  tokens   exact{'   BLEU' * (args.task == 'translate')}")
+    with ru.interruptible(args, history):
+        while len(history) < args.epochs and not stopper.should_stop:
+            started = time.perf_counter()
+            row = {"epoch": len(history) + 1}
+            split = pairs_of_epoch(row["epoch"], data, vocabs, args)
+            row |= train_epoch(model, split, optimizer, row["epoch"], args)
+            scores, _ = evaluate(model, data["val"], vocabs[1], args)
+            row |= {f"val_{name}": value for name, value in scores.items()}
+            row["seconds"] = round(time.perf_counter() - started, 3)
+            improved = stopper.step(row[f"val_{chosen_by}"])
+            if improved:
+                best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
+            if args.save_model:
+                contents = {"vocabs": [vocab.get_itos() for vocab in vocabs], **best}
+                ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
+                done = [*history, row]
+                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
+            history.append(row)
+            print_epoch(row, improved)
+    if len(history) < args.epochs:
+        print(f"stopped early: no better validation {chosen_by} for {args.patience} epochs")
+    return history, best
+
+
+def print_epoch(row: dict, improved: bool) -> None:
+    bleu = f"  {row['val_bleu']:5.2f}" if "val_bleu" in row else ""
+    print(
+        f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['val_loss']:8.3f}"
+        f"  {row['val_token_accuracy']:6.3f}  {row['val_exact_match']:6.3f}{bleu}"
+        f"  norm {row['gradient_norm']:.2f}  {row['seconds']:6.1f} s{'  *' if improved else ''}",
+        flush=True,
+    )
+
+
+# %% ------------------------------------------------------------------
+# 4. Looking inside
+# ----------------------------------------------------------------------
+
+
+# A vector of 2H numbers has to hold the whole source, so there must be a length at which it
+# fails.  Where?  Two failures hide behind that question.  Capacity: sources as long as those in
+# training, too much for so few numbers.  Generalisation: sources longer than any in training,
+# which the state might well hold, had the network ever practised it.
+def by_length(model, split, outputs, longer, vocab, args) -> dict:
+    """The main measure for each source length of `split`, and of `longer` beyond them."""
+
+    def measure(outputs, references) -> float:
+        return score(outputs, references, args.task)[measure_of(args.task)]
+
+    if args.task == "translate":  # sentences of one length are few: take four lengths as one
+        return ru.scores_by_length(split.pairs, outputs, measure, width=4, fewest=20)
+    further = answers(model, longer, vocab, args.max_length)
+    return ru.scores_by_length([*split.pairs, *longer.pairs], [*outputs, *further], measure)
+
+
+def longer_pairs(vocabs, args, device) -> ru.PairSplit | None:
+    """1,000 pairs of numbers with more digits than any in training; of sentences, None."""
+    if args.task == "translate":
+        return None
+    lengths = range(args.digits + 1, args.digits + max(2, args.digits // 2) + 1)
+    pairs = ru.tokenise_pairs(generate_pairs(args.task, 1000, lengths), tuple)
+    return ru.encode_pairs(pairs, vocabs, device)
+
+
+# The encoder's last state is a point in 2H dimensions.  Principal components are the two
+# directions in which such points differ most.  Over all sources that is their length.  So take
+# sources of one length as well: what differs most then is the token that has to be written first,
+# which the decoder needs at once; of the others little is to be seen in two dimensions.
+@torch.no_grad()
+def plot_states(model, split, plt, title: str):
+    model.eval()
+    h, c = model.encode(split.sources, split.source_lengths)
+    states, lengths = torch.cat([h[0], c[0]], dim=1).cpu(), split.source_lengths.tolist()
+    counts = Counter(lengths)
+    often = min(length for length in counts if counts[length] >= min(60, max(counts.values())))
+    rows = [row for row, length in enumerate(lengths) if length == often]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4))
+    dots = left.scatter(*principal_components(states).T, c=lengths, s=8, cmap="viridis")
+    figure.colorbar(dots, ax=left, label="source length (tokens)")
+    left.set_title("all sources", fontsize=10)
+    first, points = [split.pairs[row][1][0] for row in rows], principal_components(states[rows])
+    for index, (token, _) in enumerate(sorted(Counter(first).most_common(10))):
+        chosen = points[[place for place, other in enumerate(first) if other == token]]
+        marker = f"${token}$" if token.isdigit() else "os"[index // len(ru.PALETTE)]
+        color = ru.PALETTE[index % len(ru.PALETTE)]
+        right.scatter(*chosen.T, s=35, marker=marker, lw=0, color=color, label=token)
+    right.legend(title="writes first", fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    right.set_title(f"sources of {often} tokens", fontsize=10)
+    for axes in (left, right):
+        axes.set(xlabel="1st principal component", ylabel="2nd")
+    figure.suptitle(f"What does the encoder's last state know?{title}")
+    return figure
+
+
+def principal_components(states: torch.Tensor):
+    """(N, D) -> (N, 2), as an array: the points along the two directions of most variance."""
+    centred = states - states.mean(dim=0)
+    return (centred @ torch.linalg.svd(centred).Vh[:2].T).numpy()
+
+
+# To compare models is to train them all.  All else stays the same: pairs, seed, epochs, schedule.
+#   capacity   Four state sizes.  Where a small state fails inside the lengths of training, and a
+#              larger one that was trained as long does not, room is what it lacked.
+#   forcing    Without teacher forcing the decoder practises what it will have to do alone.  But
+#              until it is any good it reads nonsense, and learns what to write after nonsense.
+COMPARISONS = {
+    "capacity": ("hidden_size", (16, 32, 64, 128), "Does a bigger state hold longer sequences?"),
+    "forcing": ("teacher_forcing", (1.0, 0.5, 0.0), "Is it worth showing the right tokens?"),
+}
+
+
+def compare(data: dict, longer, vocabs, args, device) -> dict[str, dict]:
+    """Train a model for each value of a setting; return {name: history and by_length, on val}."""
+    setting, values, _ = COMPARISONS[args.compare]
+    results = {}
+    for value in values:
+        name = f"{setting.replace('_', ' ')} {value}"
+        print(f"\n{name}", end="")
+        changed = {setting: value, "save_model": False, "resume": False}
+        variant = argparse.Namespace(**{**vars(args), **changed})
+        ru.set_seed(args.seed)
+        model = Seq2Seq(len(vocabs[0]), len(vocabs[1]), variant).to(device)
+        history, best = train(model, data, vocabs, variant)
+        model.load_state_dict(best["weights"])
+        outputs = answers(model, data["val"], vocabs[1], args.max_length)
+        curve = by_length(model, data["val"], outputs, longer, vocabs[1], args)
+        results[name] = {"history": history, "by_length": curve}
+    return results
+
+
+def plot_comparison(results: dict[str, dict], trained_to, args, plt, title: str):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
+    measure = measure_of(args.task)
+    for (name, result), marker in zip(results.items(), "osD^"):
+        rows, seconds = result["history"], sum(row["seconds"] for row in result["history"])
+        label = f"{name} ({seconds / len(rows):.1f} s an epoch)"
+        heights = [row[f"val_{measure}"] for row in rows]
+        left.plot(range(1, len(rows) + 1), heights, marker + "-", ms=4, label=label)
+    left.xaxis.get_major_locator().set_params(integer=True)
+    left.set(xlabel="epoch", ylabel=f"validation {measure.replace('_', ' ')}")
+    left.legend(fontsize=9)
+    curves = {name: result["by_length"] for name, result in results.items()}
+    ru.plot_by_length(right, curves, "", trained_to)
+    figure.suptitle(COMPARISONS[args.compare][2] + title)
+    return figure
+
+
+# %% ------------------------------------------------------------------
+# 5. Command line and main
+# ----------------------------------------------------------------------
+
+TOY = {"hidden_size": 128, "embedding_size": 32, "dropout": 0.0, "batch_size": 32, "lr": 6e-3}
+TOY |= {"patience": 0, "max_examples": 6500, "digits": 20}
+DEFAULTS = {
+    "reverse": TOY,
+    "copy": TOY,
+    "add": {**TOY, "digits": 2},
+    "translate": {
+        "hidden_size": 256, "embedding_size": 128, "dropout": 0.4, "batch_size": 64, "lr": 2e-3,
+        "patience": 4, "max_examples": None, "digits": None,
+    },
+}  # fmt: skip
+QUICK = {"dataset": "embedded", "epochs": 4, "hidden_size": 32, "max_examples": 2000, "digits": 4}
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    parser = ru.make_parser(__doc__)
+    add = parser.add_argument_group("start here").add_argument
+    add("--task", choices=tuple(DEFAULTS), help="without it: reverse, or translate with --data")
+    add("--epochs", type=ru.at_least(1), default=30, help="passes over the training pairs")
+    add("--predict", nargs="+", metavar="TEXT", help="answer these")
+    add("--beam-size", type=ru.at_least(1), default=1, help="K of beam search; 1: greedy")
+    add("--data", metavar="FILE.tsv", help="pairs to translate: source, tab, target")
+    add("--save-model", action="store_true", help="keep the best model and the state to resume")
+    add("--path", help=f"the checkpoint (default: models/{TUTORIAL}.pt)")
+    add("--quick", action="store_true", help="a tiny run, to see that it works")
+
+    add = parser.add_argument_group("data").add_argument
+    add("--dataset", choices=("auto", "multi30k", "embedded"), default="auto",
+        help="of --task translate; auto: multi30k if to be had")  # fmt: skip
+    add("--digits", type=ru.at_least(1), help="longest number in training (20; add: 2)")
+    add("--max-examples", type=ru.at_least(50), metavar="N", help="pairs to draw or to read")
+
+    add = parser.add_argument_group("model and training").add_argument
+    add("--hidden-size", type=ru.at_least(1), help="H, numbers in h and in c (128; translate: 256)")
+    add("--dropout", type=ru.between(0, 0.95), help="share zeroed (0; translate: 0.4)")
+    add("--teacher-forcing", type=ru.between(0, 1), default=1.0, metavar="RATIO",
+        help="share of steps at which the decoder reads the right token")  # fmt: skip
+    add("--max-length", type=ru.at_least(2), default=50, help="longest answer, <eos> included")
+    add("--lr", type=ru.between(0, 10, open_low=True), help="peak rate (0.006; translate: 0.002)")
+    add("--batch-size", type=ru.at_least(1), help="pairs per update (32; translate: 64)")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
+    add("--patience", type=ru.at_least(0), help="epochs without progress; 0: any (translate: 4)")
+    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
+    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    add("--compare", choices=tuple(COMPARISONS), help="also train 4 hidden sizes, or 3 ratios")
+    ru.add_run_flags(parser, threads=1)
+
+    args = ru.parse_arguments(parser, argv, QUICK)
+    sentences = args.data or args.dataset == "multi30k"
+    if sentences and args.task not in (None, "translate"):
+        raise ru.UserError(f"--data and multi30k are translated; drop --task {args.task}")
+    for text in args.predict or []:
+        if not ru.basic_english(text):
+            raise ru.UserError(f"--predict {text!r}: there is nothing in it to answer")
+    args.task = args.task or ("translate" if sentences else "reverse")
+    for name, value in DEFAULTS[args.task].items():  # what was not given
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)
+    if args.digits and args.digits + 2 > args.max_length:
+        raise ru.UserError(f"--digits {args.digits}: needs --max-length {args.digits + 2} or more")
+    return args
+
+
+def load_model(path, device) -> tuple[Seq2Seq, tuple[ru.Vocab, ru.Vocab], dict]:
+    """Rebuild the model of a checkpoint; return it with its vocabularies and the record."""
+    checkpoint = ru.load_checkpoint(path, TUTORIAL)
+    with ru.restoring(path):
+        source_vocab, target_vocab = (ru.Vocab(tokens) for tokens in checkpoint["vocabs"])
+        settings = argparse.Namespace(**checkpoint["config"])
+        model = Seq2Seq(len(source_vocab), len(target_vocab), settings)
+        model.load_state_dict(checkpoint["weights"])
+    return model.to(device), (source_vocab, target_vocab), checkpoint
+
+
+def take_trained_settings(args, trained: dict) -> None:
+    """For --eval-only: the settings of the checkpoint, its data too unless others are named."""
+    toy = trained["task"] != "translate"
+    if toy and args.data:
+        raise ru.UserError(f"--data: the model at {args.path} cannot translate; drop it")
+    # Generated pairs are the same ones only if every setting is.
+    ru.take_trained_settings(args, trained, () if toy else ("data", "dataset", "max_examples"))
+
+
+def print_predictions(model, vocabs, task: str, args) -> dict[str, str]:
+    """Answer each text of --predict; say which of its tokens the model does not know."""
+    found, gap = {}, " " if task == "translate" else ""
+    for text in args.predict:
+        source = tuple(ru.basic_english(text) if gap else text)
+        split = ru.encode_pairs([(source, ())], vocabs, model.output.weight.device)
+        (output,) = answers(model, split, vocabs[1], args.max_length, args.beam_size)
+        found[text] = gap.join(output)
+        unknown = [token for token in source if token not in vocabs[0]]
+        print(f"\n{text}\n  -> {found[text]}")
+        if unknown:
+            print(f"     read as <unk>, never seen in training: {' '.join(unknown)}")
+    return found
+
+
+def introduce(model, data: dict, vocabs, args, device) -> None:
+    """Print the settings, the sizes, and three training pairs as the decoder meets them."""
+    ru.print_configuration(args, device)
+    print(f"{'data':<10}{args.dataset}: ", end="")
+    print(", ".join(f"{len(split.pairs):,} {part}" for part, split in data.items()), end="")
+    if args.task == "translate":
+        print("; tokens are words and marks (rnn_utils.basic_english, lower case)")
+    else:
+        print(
+            f"; tokens are characters, and each epoch draws {args.max_examples:,} new train pairs"
+        )
+    print(f"{'model':<10}{ru.count_parameters(model):,} parameters; ", end="")
+    print(f"vocabularies of {len(vocabs[0]):,} and {len(vocabs[1]):,} tokens")
+    few = sorted(data["train"].pairs[:100], key=lambda pair: len(pair[0]))[2:9:3]
+    ru.print_pairs(ru.encode_pairs(few, vocabs), vocabs)
+
+
+def score_test(model, splits, split, vocab, best_epoch: int, args) -> tuple:
+    """Score and print the test pairs, once; return scores, baselines and the greedy answers."""
+    test, outputs = evaluate(model, split, vocab, args)
+    targets, measure = [target for _, target in split.pairs], measure_of(args.task)
+    rows = {f"greedy (epoch {best_epoch}, chosen on validation)": dict(test)}
+    if args.beam_size > 1:
+        searched = answers(model, split, vocab, args.max_length, args.beam_size)
+        test["beam"] = score(searched, targets, args.task)
+        rows[f"beam search, K = {args.beam_size}"] = test["beam"]
+    # In the toy tasks a third answer without a network scores 1: `right_answer`, a line of Python.
+    references = {
+        name: score(answer, targets, args.task)[measure]
+        for name, answer in ru.pair_baselines(splits).items()
+    }
+    rows.update({name: {measure: value} for name, value in references.items()})
+    print(f"\n{'test':<10}{len(split.pairs):,} pairs (the loss is with teacher forcing)")
+    for name, scores in rows.items():
+        values = [f"{key.replace('_', ' ')} {value:.4f}   " for key, value in scores.items()]
+        print(f"{'':<10}{''.join(values)}{name}")
+    return test, references, outputs
+
+
+def draw_figures(model, split, history, references, curve, trained_to, comparison, args, title):
+    """Draw and save every figure; return their paths."""
+    plt, measure = ru.get_pyplot(args.show), measure_of(args.task)
+    label = "BLEU" if measure == "bleu" else "exact match (share of answers)"
+    figures = {"encoder_states": plot_states(model, split, plt, title)}
+    figure, axes = plt.subplots(figsize=(8, 4))
+    ru.plot_by_length(axes, {f"hidden size {args.hidden_size}": curve}, label, trained_to)
+    axes.set_title(f"At which length does one vector fail?{title}")
+    figures["by_length"] = figure
+    if history:  # --eval-only has none
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+        ru.plot_curves(left, history, "loss", "loss, teacher-forced (nats per token)")
+        ru.plot_curves(right, history, measure, label, references.items())
+        figure.suptitle(f"Does it learn the task, or the training pairs?{title}")
+        figures["training_curves"] = figure
+    if comparison:
+        name = {"capacity": "capacity", "forcing": "teacher_forcing"}[args.compare]
+        figures[name] = plot_comparison(comparison, trained_to, args, plt, title)
+    return [ru.save_figure(fig, args.output_dir, name, args.show) for name, fig in figures.items()]
+
+
+def main(argv=None) -> dict:
+    started = time.perf_counter()
+    args = parse_args(argv)
+    if args.predict and args.path and not (args.save_model or args.resume or args.eval_only):
+        # The checkpoint alone answers: no data, no training.
+        model, vocabs, checkpoint = load_model(args.path, ru.get_device(args.device))
+        return print_predictions(model, vocabs, checkpoint["config"]["task"], args)
+
+    device = ru.start_run(args, TUTORIAL)
+    print(f"{TUTORIAL}: can one vector carry a whole sequence?\n")
+    if args.eval_only:
+        model, vocabs, best = load_model(args.path, device)
+        take_trained_settings(args, best["config"])
+    splits, embedded = load_splits(args)
+    if not args.eval_only:
+        min_freq = 2 if args.dataset == "multi30k" else 1  # a word met once teaches little
+        sides = zip(*splits["train"])  # no vocabulary from val or test
+        vocabs = [ru.Vocab.build(side, SPECIALS, min_freq) for side in sides]
+        model = Seq2Seq(len(vocabs[0]), len(vocabs[1]), args).to(device)
+    data = {part: ru.encode_pairs(pairs, vocabs, device) for part, pairs in splits.items()}
+    introduce(model, data, vocabs, args, device)
+
+    history, train_started = [], time.perf_counter()
+    if not args.eval_only:
+        history, best = train(model, data, vocabs, args)
+        model.load_state_dict(best["weights"])
+    train_seconds = time.perf_counter() - train_started
+
+    split = data["test"]  # looked at here for the first and only time
+    test, references, outputs = score_test(model, splits, split, vocabs[1], best["epoch"], args)
+    ru.print_examples(split.pairs, outputs, " " if args.task == "translate" else "")
+    longer = longer_pairs(vocabs, args, device)
+    trained_to = None if longer is None else int(data["train"].source_lengths.max())
+    curve = by_length(model, split, outputs, longer, vocabs[1], args)
+    ru.print_by_length(curve, measure_of(args.task), trained_to)
+    comparison = compare(data, longer, vocabs, args, device) if args.compare else {}
+
+    figures, title = [], " (embedded data)" if embedded else ""
+    if not args.no_plots:
+        parts = (model, split, history, references, curve, trained_to, comparison, args, title)
+        figures = draw_figures(*parts)
+    metrics = ru.write_metrics(
+        args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
+        parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
+        baselines=references, test=test, by_length=curve, compare=comparison,
+        train_seconds=round(train_seconds, 3),
+        items_per_second=round(sum(row["train_pairs"] for row in history) / train_seconds, 1),
+    )  # fmt: skip
+    ru.print_files(args, figures)
+    if args.predict:
+        print_predictions(model, vocabs, args.task, args)
+    return metrics
+
+
+if __name__ == "__main__":
+    ru.run(main)
+
+
+# %% ------------------------------------------------------------------
+# Exercises
+# ----------------------------------------------------------------------
+# 1. Predict, then run: `--task copy`.  It asks for the same tokens as `reverse`, in an order that
+#    looks easier.  Which is learned sooner, and how many steps lie between reading the first
+#    token and writing it in either task?
+# 2. Change one flag: `--digits 10`, then `--digits 30` (with the same `--epochs`).  Where does
+#    by_length.png fall to 0 in each, and does the network know longer numbers than it was shown?
+# 3. Explain a failure: let `forward` read `inputs[:, t - 1 : t]` where a coin falls on "forced".
+#    The loss still falls.  What has the decoder become, and which tests notice?
+# 4. Modify the code: in `Seq2Seq.encode`, turn the batches of one length round with `.flip(1)`, as
+#    Sutskever et al. did, and train `--task copy`.  Does it gain, and why?
+# 5. An open question: the state has 2H numbers of 32 bits, and 20 digits are 67 bits.  By that
+#    count 2 numbers would do.  What else does a state need besides room for the digits?
