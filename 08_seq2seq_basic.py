@@ -433,7 +433,7 @@ def longer_pairs(vocabs, args, device) -> ru.PairSplit | None:
 
 
 # The encoder's last state is a point in 2H dimensions.  Principal components are the two
-# directions in which such points differ most.  Over all sources that is their length.  So take
+# directions in which such points differ most.  Over all numbers that is their length.  So take
 # sources of one length as well: what differs most then is the token that has to be written first,
 # which the decoder needs at once; of the others little is to be seen in two dimensions.
 @torch.no_grad()
@@ -738,14 +738,14 @@ if __name__ == "__main__":
 # %% ------------------------------------------------------------------
 # Exercises
 # ----------------------------------------------------------------------
-# 1. Predict, then run: `--task copy`.  It asks for the same tokens as `reverse`, in an order that
-#    looks easier.  Which is learned sooner, and how many steps lie between reading the first
-#    token and writing it in either task?
+# 1. Predict, then run: `--digits 8 --epochs 5` with `--task reverse` and `--task copy`.  Both ask
+#    for the same tokens.  Which is learned sooner, and how many steps lie in either between
+#    reading a digit and writing it: the digit read first, and the digit read last?
 # 2. Change one flag: `--digits 10`, then `--digits 30` (with the same `--epochs`).  Where does
 #    by_length.png fall to 0 in each, and does the network know longer numbers than it was shown?
-# 3. Explain a failure: let `forward` read `inputs[:, t - 1 : t]` where a coin falls on "forced".
-#    The loss still falls.  What has the decoder become, and which tests notice?
+# 3. Explain a failure: in `batch_loss` write `wanted = targets[:, :-1]`, that is, forget the shift,
+#    and run with `--digits 8 --epochs 5`.  The loss becomes tiny.  What has the decoder learned?
 # 4. Modify the code: in `Seq2Seq.encode`, turn the batches of one length round with `.flip(1)`, as
-#    Sutskever et al. did, and train `--task copy`.  Does it gain, and why?
+#    Sutskever et al. did, and repeat exercise 1.  What has become of `copy`, and why?
 # 5. An open question: the state has 2H numbers of 32 bits, and 20 digits are 67 bits.  By that
 #    count 2 numbers would do.  What else does a state need besides room for the digits?

@@ -2,8 +2,8 @@
 
 The question    A language model says how likely each next symbol is.  How good must it be before
                 what it writes, one guess at a time, reads like its author?
-The number      2.39 bits per character of unseen Shakespeare (1.658 nats; seed 0, the run below).
-                Counting 6-grams needs 2.50, counting single characters 4.83.
+The number      2.15 bits per character of unseen Shakespeare (1.487 nats; seed 0, the run below).
+                Counting 6-grams needs 2.25, counting single characters 4.83.
 Misconceptions  "The state starts anew with every batch."  Here, and only here, it is carried on.
                 "It plans what to say."  It chooses one character, and is then stuck with it.
                 "The lower the temperature, the better."  Its likeliest text repeats itself.
@@ -15,23 +15,20 @@ Misconceptions  "The state starts anew with every batch."  Here, and only here, 
     x_t  a symbol (an embedding, E)    h_t, c_t (H,)  the state        z_t (V,)  logits
     τ    the temperature: 1 in training, yours to choose when writing
 
-    python 10_text_generation.py --lr 2e-3     # 820 s of CPU time on one busy core
+    python 10_text_generation.py               # 827 s of one core, beside busy others
 
-    data      shakespeare: chars in order: 948,084 train, 55,770 val, 111,540 test
-       after 0 updates: znCq!Y?A-j-dTXpxSFzORcPcUJ sMX?!3OoPvH-gGdFxQEuO:3UPTytu3GSsBKzZ&-Nq: ...
-        8      1.4115    1.5126          2.182              0.30    256.1  *
-       after 7,400 updates: Dich of ExcaTie:|Farewell: sir?||LADY CAPULET:|O: when the sun, not  ...
-    test      1.6584 nats  2.3926 bits  perplexity 5.25  the network, on all 111,540 chars
-    test      1.7330 nats  2.5002 bits  perplexity 5.66  6-gram
+    data      shakespeare: chars: 948,085 train, 55,768 val, 111,540 test
+       after 0 updates: JnCq!-?AYjYdTXpxSFJORcPcUz sMX?!3OoPvHYgGdFxQEuO:3UPTytu3GSsBKJZ&YNq: ...
+        8      1.3505    1.4064          2.029              0.22    161.4  *
+       after 7,400 updates: Jush of the Tower.||ROMEO:|He's a heart, do not wake your sister  ...
+    test      1.4871 nats  2.1455 bits  perplexity 4.42  the network, on all 111,540 chars
+    test      1.5614 nats  2.2527 bits  perplexity 4.77  6-gram
 
 Writes metrics.json and three figures to outputs/10_text_generation/; look at hidden_units.png
 first.  A saved model (--save-model) writes by itself, and any text can be the teacher:
 
     python 10_text_generation.py --path models/10_text_generation.pt --prompt "ROMEO:"
     python 10_text_generation.py --data my_recipes/ --level word
-
-The test text begins in the middle of a play that the training text lacks, so its loss is well
-above that of validation (1.513), for the n-grams as well (1.570).
 """
 
 from __future__ import annotations
@@ -653,7 +650,7 @@ def load_model(path, device) -> tuple[LanguageModel, ru.Vocab, dict]:
 def introduce(model, data: dict, vocab, args, device) -> None:
     """Print the size of the data, the settings and the model, and a few inputs and targets."""
     sizes = ", ".join(f"{len(ids) - (part != 'train'):,} {part}" for part, ids in data.items())
-    print(f"{'data':<10}{args.dataset}: {args.level}s in order: {sizes}")
+    print(f"{'data':<10}{args.dataset}: {args.level}s: {sizes}")
     ru.print_configuration(args, device)
     print(f"{'model':<10}{args.cell}, {ru.count_parameters(model):,} parameters", end="")
     print(f", {len(vocab):,} different {args.level}s")

@@ -1839,6 +1839,7 @@ def plot_by_length(axes, curves: dict[str, dict], measure: str, trained_to: int 
         axes.plot(lengths, heights, marker + "-", ms=4, label=name)
     if trained_to is not None:
         axes.axvline(trained_to + 0.5, color=GREY, linestyle="--", label="longest in training")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="source length (tokens)", ylabel=measure)
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=9)
