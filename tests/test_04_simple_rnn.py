@@ -348,6 +348,8 @@ def test_ctrl_c_is_clean_and_says_how_to_go_on(tmp_path):
     process = subprocess.Popen(
         [sys.executable, str(ROOT / f"{NAME}.py"), *flags],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
+        # A shell's background jobs ignore Ctrl-C, and so would this child of theirs.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     last = tmp_path / "models" / f"{NAME}.last.pt"
     while not last.exists() and process.poll() is None:
