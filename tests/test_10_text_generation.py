@@ -490,7 +490,7 @@ def test_early_stopping_and_the_end_of_the_schedule_say_so(tmp_path, capsys):
     ("content", "fragments"),
     [
         (b"", ["own.txt", "empty"]),
-        (b"To be, or not to be", ["own.txt", "16 chars to train on", "--batch-size"]),
+        (b"To be, or not to be", ["own.txt", "17 chars to train on", "--batch-size"]),
         (b"abc\0def" * 1000, ["own.txt", "binary"]),
         (b"aaaa" * 1000, ["own.txt", "fewer than two different"]),
         (b"abc\n\xff\xfe" * 1000, ["own.txt, line 2", "UTF-8"]),
