@@ -101,6 +101,10 @@ def phrase_book() -> list[tuple[str, str]]:
     return [tuple(" ".join(filter(None, side)) + "." for side in pair) for pair in sides]
 
 
+def phrase_book_splits() -> dict[str, list]:
+    return ru.split_pairs(ru.tokenise_pairs(phrase_book(), ru.basic_english))
+
+
 # --data takes pairs of your own, a line each, parted by a tab; more columns do no harm:
 #     go on!          continue !
 #     i am cold.      j'ai froid.
@@ -108,7 +112,7 @@ def phrase_book() -> list[tuple[str, str]]:
 def load_splits(args: argparse.Namespace) -> tuple[dict[str, list], bool]:
     """Return {"train", "val", "test"}: (source, target) token tuples; and: are they a stand-in?"""
     if args.task == "translate":
-        return ru.load_pairs(args, phrase_book)
+        return ru.load_pairs(args, phrase_book_splits)
     args.dataset = args.task
     pairs = generate_pairs(args.task, 3 * args.max_examples, range(1, args.digits + 1))
     return ru.split_pairs(ru.tokenise_pairs(pairs, tuple)), False
@@ -263,8 +267,7 @@ def answers(model, split, vocab, max_length: int, beam_size: int = 1) -> list:
 # words wherever they stand, which is BLEU (its formula is in `ru.bleu`).
 def score(outputs: list, references: list, task: str) -> dict[str, float]:
     """Compare tuples of words with the references as they stand, never with <unk> in them."""
-    scores = ru.sequence_scores(outputs, references)
-    return scores | ({"bleu": ru.bleu(outputs, references)} if task == "translate" else {})
+    return ru.sequence_scores(outputs, references, with_bleu=task == "translate")
 
 
 def measure_of(task: str) -> str:
@@ -385,20 +388,10 @@ def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
                 done = [*history, row]
                 ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
             history.append(row)
-            print_epoch(row, improved)
+            ru.print_pair_epoch(row, improved)
     if len(history) < args.epochs:
         print(f"stopped early: no better validation {chosen_by} for {args.patience} epochs")
     return history, best
-
-
-def print_epoch(row: dict, improved: bool) -> None:
-    bleu = f"  {row['val_bleu']:5.2f}" if "val_bleu" in row else ""
-    print(
-        f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['val_loss']:8.3f}"
-        f"  {row['val_token_accuracy']:6.3f}  {row['val_exact_match']:6.3f}{bleu}"
-        f"  norm {row['gradient_norm']:.2f}  {row['seconds']:6.1f} s{'  *' if improved else ''}",
-        flush=True,
-    )
 
 
 # %% ------------------------------------------------------------------
@@ -648,10 +641,7 @@ def score_test(model, splits, split, vocab, best_epoch: int, args) -> tuple:
         for name, answer in ru.pair_baselines(splits).items()
     }
     rows.update({name: {measure: value} for name, value in references.items()})
-    print(f"\n{'test':<10}{len(split.pairs):,} pairs (the loss is with teacher forcing)")
-    for name, scores in rows.items():
-        values = [f"{key.replace('_', ' ')} {value:.4f}   " for key, value in scores.items()]
-        print(f"{'':<10}{''.join(values)}{name}")
+    ru.print_pair_scores(rows, len(split.pairs))
     return test, references, outputs
 
 
@@ -665,9 +655,7 @@ def draw_figures(model, split, history, references, curve, trained_to, compariso
     axes.set_title(f"At which length does one vector fail?{title}")
     figures["by_length"] = figure
     if history:  # --eval-only has none
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-        ru.plot_curves(left, history, "loss", "loss, teacher-forced (nats per token)")
-        ru.plot_curves(right, history, measure, label, references.items())
+        figure = ru.plot_pair_history(history, measure, label, references)
         figure.suptitle(f"Does it learn the task, or the training pairs?{title}")
         figures["training_curves"] = figure
     if comparison:

@@ -1067,31 +1067,23 @@ def tokenise_pairs(pairs: Iterable[tuple[str, str]], tokenizer: Callable) -> lis
 
 
 def load_pairs(args: argparse.Namespace, embedded: Callable) -> tuple[dict[str, list], bool]:
-    """Sentence pairs of `--data`, else of `--dataset`: multi30k or the stand-in `embedded()`.
+    """Sentence pairs of `--data`, else of `--dataset`: multi30k, or the stand-in.
 
     Returns {"train", "val", "test"} of tokenised pairs (`basic_english` on both sides), and
-    whether they are the stand-in; sets `args.dataset` to the name.  `--max-examples` bounds train.
+    whether they are the stand-in, for which `embedded()` makes such a dict; sets `args.dataset`
+    to the name.  `--max-examples` bounds train.
     """
 
-    def tokenised(pairs):
-        return tokenise_pairs(pairs, basic_english)
+    def load() -> dict[str, list]:
+        splits = load_multi30k(args.data_dir, args.offline)
+        return {part: tokenise_pairs(pairs, basic_english) for part, pairs in splits.items()}
 
     if args.data:
-        splits, args.dataset, stand_in = (
-            split_pairs(tokenised(read_pairs(args.data))),
-            args.data,
-            False,
-        )
+        splits = split_pairs(tokenise_pairs(read_pairs(args.data), basic_english))
+        args.dataset, stand_in = args.data, False
     else:
-        splits, args.dataset, stand_in = load_or_embedded(
-            args.dataset,
-            "multi30k",
-            lambda: {
-                part: tokenised(pairs)
-                for part, pairs in load_multi30k(args.data_dir, args.offline).items()
-            },
-            lambda: split_pairs(tokenised(embedded())),
-        )
+        loaded = load_or_embedded(args.dataset, "multi30k", load, embedded)
+        splits, args.dataset, stand_in = loaded
     splits["train"] = splits["train"][: args.max_examples]
     return splits, stand_in
 
@@ -1386,18 +1378,21 @@ def linear_baselines(
     return test_labels.count(majority) / len(test_labels), float(accuracy)
 
 
-def sequence_scores(outputs: Sequence[tuple], references: Sequence[tuple]) -> dict[str, float]:
+def sequence_scores(
+    outputs: Sequence[tuple], references: Sequence[tuple], with_bleu: bool = False
+) -> dict[str, float]:
     """Compare N answers, tuples of tokens, with what they should be.
 
     `token_accuracy`: the share of the reference tokens that stand at the same place in the
-    answer; `exact_match`: the share of the answers in which nothing is wrong.
+    answer; `exact_match`: the share of the answers in which nothing is wrong; and `bleu`.
     """
     right = sum(a == b for pair in zip(outputs, references) for a, b in zip(*pair))
     exact = sum(output == reference for output, reference in zip(outputs, references))
-    return {
+    scores = {
         "token_accuracy": right / sum(map(len, references)),
         "exact_match": exact / len(references),
     }
+    return scores | ({"bleu": bleu(outputs, references)} if with_bleu else {})
 
 
 def scores_by_length(
@@ -1436,6 +1431,25 @@ def print_examples(pairs: Sequence[tuple], outputs: Sequence[tuple], gap: str = 
             print(f"  source   {gap.join(source)}\n  output   {gap.join(output)}")
             if not right:
                 print(f"  wanted   {gap.join(target)}")
+
+
+def print_pair_epoch(row: dict, improved: bool) -> None:
+    """Print one row of the history of a network that answers sequences with sequences."""
+    bleu = f"  {row['val_bleu']:5.2f}" if "val_bleu" in row else ""
+    print(
+        f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['val_loss']:8.3f}"
+        f"  {row['val_token_accuracy']:6.3f}  {row['val_exact_match']:6.3f}{bleu}"
+        f"  norm {row['gradient_norm']:.2f}  {row['seconds']:6.1f} s{'  *' if improved else ''}",
+        flush=True,
+    )
+
+
+def print_pair_scores(rows: dict[str, dict], num_pairs: int) -> None:
+    """Print a line of scores for each way to answer the test pairs."""
+    print(f"\n{'test':<10}{num_pairs:,} pairs (the loss is with teacher forcing)")
+    for name, scores in rows.items():
+        values = [f"{key.replace('_', ' ')} {value:.4f}   " for key, value in scores.items()]
+        print(f"{'':<10}{''.join(values)}{name}")
 
 
 def translation_memory(train: Sequence[tuple], sources: Sequence) -> list:
@@ -1793,6 +1807,16 @@ def plot_history(history: list[dict], unit: str, baselines: dict[str, float]):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
     plot_curves(left, history, "loss", f"loss ({unit})")
     plot_curves(right, history, "accuracy", "accuracy", baselines.items())
+    return figure
+
+
+def plot_pair_history(history: list[dict], measure: str, label: str, baselines: dict):
+    """Return a figure with the loss and, on validation, the `measure` of written answers."""
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+    plot_curves(left, history, "loss", "loss, teacher-forced (nats per token)")
+    plot_curves(right, history, measure, label, baselines.items())
     return figure
 
 

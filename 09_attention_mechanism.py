@@ -1,0 +1,759 @@
+"""09_attention_mechanism: what does a translator look at while it writes each word?
+
+DOCSTRING
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import math
+import random
+import sys
+import time
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import rnn_utils as ru
+
+TUTORIAL = "09_attention_mechanism"
+
+# %% ------------------------------------------------------------------
+# 1. Data
+# ----------------------------------------------------------------------
+
+# The special tokens of chapter 08, at these indices of both vocabularies.
+PAD, UNK, BOS, EOS = range(4)
+SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
+
+
+# The stand-in for a machine without network, and the clearest picture of attention: dates, as
+# people write them, into the one form in which they can be sorted.  Day, month and year change
+# places, the name of a month becomes a number, and two digits of a year become four ('62 is
+# 1962, '38 is 2038).  Source and target are read character by character.
+DATE_FORMS = """{month} {d}, {y}|{month} the {nth}, {y}|the {nth} of {month}, {y}|{d} {mon} {y}
+{weekday}, {d} {month} {y}|{weekday} the {nth} of {mon}, {y}|{nth} {month} '{yy}|{mon} {d} '{yy}
+{y}, {month} {d}|{d}/{mon}/{yy}|{d}.{m}.{y}|{y}/{m}/{d}""".replace("\n", "|").split("|")
+# Not from `calendar`, which speaks the language of the machine.
+MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september"]
+MONTHS += ["october", "november", "december"]
+WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+FIRST_DAY, NUM_DAYS = datetime.date(1950, 1, 1), 36_525  # to the end of 2049
+LONGEST = 20  # digits of a number to reverse, in training
+
+
+def write_date(day: datetime.date, form: str) -> str:
+    """A date in one of `DATE_FORMS`, in lower case."""
+    ending = "th" if 11 <= day.day <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
+    month, weekday = MONTHS[day.month - 1], WEEKDAYS[day.weekday()]
+    names = {"month": month, "mon": month[:3], "weekday": weekday, "nth": f"{day.day}{ending}"}
+    return form.format(d=day.day, m=day.month, y=day.year, yy=f"{day.year % 100:02d}", **names)
+
+
+def date_pairs(count: int) -> list[tuple[str, str]]:
+    """Pairs like ("the 3rd of march, 2017", "2017-03-03"), none of the 36,525 days twice."""
+    rng = random.Random(0)
+    numbers = rng.sample(range(NUM_DAYS), min(count, NUM_DAYS))
+    days = [FIRST_DAY + datetime.timedelta(number) for number in numbers]
+    return [(write_date(day, rng.choice(DATE_FORMS)), day.isoformat()) for day in days]
+
+
+def reversal_pairs(count: int, lengths) -> list[tuple[str, str]]:
+    """Strings of digits and their reversal, as in chapter 08, to lay the curves side by side."""
+    return [(digits, digits[::-1]) for digits in ru.digit_strings(count, lengths)]
+
+
+def toy_splits(task: str, count: int | None) -> dict[str, list]:
+    """{"train", "val", "test"} of (source, target) character tuples; no source in two of them."""
+    pairs = (
+        date_pairs(count or 15_000) if task == "dates"
+        else reversal_pairs(count or 30_000, range(1, LONGEST + 1))
+    )  # fmt: skip
+    return ru.split_pairs(ru.tokenise_pairs(pairs, tuple))
+
+
+# --data takes pairs of your own, a line each, parted by a tab; more columns do no harm.  They may
+# be sentences of two languages, or texts and their summaries:
+#     two dogs are running on the beach, and a man in red looks on .   dogs on a beach
+#     the bus that goes to the market was late again this morning .    a late bus
+#     a woman in a white coat is cutting bread for her children .      a woman cuts bread
+def load_splits(args: argparse.Namespace) -> tuple[dict[str, list], bool]:
+    """Return {"train", "val", "test"}: (source, target) token tuples; and: are they a stand-in?
+
+    Settles what the command line left open: `args.task`, `args.dataset`.
+    """
+    if args.task == "reverse" or (args.task == "dates" and args.dataset != "embedded"):
+        args.dataset = args.task
+        return toy_splits(args.task, args.max_examples), False
+    splits, stand_in = ru.load_pairs(args, lambda: toy_splits("dates", args.max_examples))
+    args.task = "dates" if stand_in else "translate"
+    return splits, stand_in
+
+
+# %% ------------------------------------------------------------------
+# 2. Model
+# ----------------------------------------------------------------------
+
+ATTENTION_TYPES = ("additive", "dot", "general", "scaled-dot-product", "none")
+
+
+class Memory(NamedTuple):
+    """What the encoder leaves for the decoder to look at: B sources of S positions."""
+
+    keys: torch.Tensor  # (B, S, H)
+    values: torch.Tensor  # (B, S, H)
+    mask: torch.Tensor  # (B, S), True at real tokens
+
+
+# Attention is a question put to the source.  The query q is the decoder's state, the keys k_s are
+# the encoder's outputs, one for each token: how well does position s answer q?
+#     dot                    q . k_s                         Luong et al. 2015
+#     general                q . (W k_s)                     Luong et al. 2015
+#     scaled-dot-product     q . k_s / sqrt(H)               Vaswani et al. 2017
+#     additive               v . tanh(W_q q + W_k k_s)       Bahdanau et al. 2015
+# Softmax turns the scores into weights that add up to 1, and the answer, the context vector, is
+# the mean of the encoder's outputs under these weights.  A hard choice of one position would
+# have no gradient; a mean has one for every position.
+class Attention(nn.Module):
+    """Queries (B, T, H) to a memory of S positions -> contexts (B, T, H), weights (B, T, S)."""
+
+    def __init__(self, kind: str, hidden_size: int):
+        super().__init__()
+        self.kind = kind
+        if kind == "general":
+            self.W = nn.Linear(hidden_size, hidden_size, bias=False)
+        elif kind == "additive":
+            self.W_q = nn.Linear(hidden_size, hidden_size, bias=False)
+            self.W_k = nn.Linear(hidden_size, hidden_size)  # one bias is enough for the sum
+            self.v = nn.Linear(hidden_size, 1, bias=False)
+
+    def keys(self, values: torch.Tensor) -> torch.Tensor:
+        """What a query is compared with, (B, S, H): made once for a source, not at each step."""
+        if self.kind == "general":
+            return self.W(values)
+        return self.W_k(values) if self.kind == "additive" else values
+
+    def scores(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """(B, T, H), (B, S, H) -> (B, T, S), any real numbers."""
+        if self.kind == "additive":
+            sums = self.W_q(queries)[:, :, None] + keys[:, None]  # (B, T, S, H)
+            return self.v(torch.tanh(sums)).squeeze(3)
+        scores = queries @ keys.transpose(1, 2)  # all dot products of a sentence in one product
+        # A sum of H products grows like sqrt(H), and a softmax of large scores is all but a hard
+        # choice, through which hardly any gradient passes.
+        return scores / math.sqrt(keys.shape[2]) if self.kind == "scaled-dot-product" else scores
+
+    def forward(self, queries: torch.Tensor, memory: Memory):
+        scores = self.scores(queries, memory.keys)  # (B, T, S)
+        # Pitfall: without the mask padding gets weight too, and the translation of a short
+        # sentence changes with the longest sentence in its batch.
+        scores = scores.masked_fill(~memory.mask[:, None], float("-inf"))
+        weights = scores.softmax(dim=2)  # (B, T, S), rows add up to 1, 0 at padding
+        return weights @ memory.values, weights
+
+
+# The encoder reads in both directions (chapter 07), so position s knows the words around it: that
+# is what makes it worth looking at.  Where the decoder of chapter 08 got the last state and
+# nothing else, this one gets all outputs.  It still starts from a state made of the two last ones.
+class Encoder(nn.Module):
+    """Bidirectional LSTM: sources (B, S) -> outputs (B, S, H), the decoder's first state."""
+
+    def __init__(self, vocab_size: int, embedding_size: int, hidden_size: int, dropout: float):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.dropout = nn.Dropout(dropout)
+        self.rnn = nn.LSTM(embedding_size, hidden_size, batch_first=True, bidirectional=True)
+        self.to_values = nn.Linear(2 * hidden_size, hidden_size)  # as long as a query
+        self.to_state = nn.Linear(2 * hidden_size, 2 * hidden_size)
+        ru.initialise_recurrent(self.rnn)
+
+    def forward(self, sources: torch.Tensor, lengths: torch.Tensor):
+        """(B, S) tokens, (B,) -> outputs (B, S', H) up to the longest, (h, c) each (1, B, H)."""
+        embedded = self.dropout(self.embedding(sources))  # (B, S, E)
+        if int(lengths.min()) == int(lengths.max()):  # the rule here: batches of one length
+            outputs, (h_n, _) = self.rnn(embedded[:, : lengths[0]])  # (B, S', 2H), (2, B, H)
+        else:  # the backward direction must not start on padding
+            packed = pack_padded_sequence(
+                embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
+            )
+            outputs, (h_n, _) = self.rnn(packed)
+            outputs, _ = pad_packed_sequence(outputs, batch_first=True)
+        ends = torch.cat([h_n[0], h_n[1]], dim=1)  # (B, 2H), each direction after its last token
+        h_0, c_0 = torch.tanh(self.to_state(ends)).chunk(2, dim=1)  # each (B, H)
+        return self.dropout(self.to_values(outputs)), (
+            h_0[None].contiguous(),
+            c_0[None].contiguous(),
+        )
+
+
+# When does the decoder look?  Two papers, two answers, and the difference decides about speed.
+#
+#   Luong (dot, general, scaled)             Bahdanau (additive)
+#   d_t = LSTM(y_{t-1}, d_{t-1})             context_t = attend(d_{t-1})
+#   context_t = attend(d_t)                  d_t = LSTM([y_{t-1}; context_t], d_{t-1})
+#
+# Luong looks after the step.  In training all inputs y are known, so one call runs the LSTM over
+# the whole target, and one product of matrices asks all T questions.  Bahdanau looks before the
+# step and feeds in what was seen: every step waits for the one before it, in a Python loop.  Both
+# then write from the state and the context:
+#   p(y_t | ...) = softmax(W_o tanh(W_c [d_t; context_t]))
+class Seq2Seq(nn.Module):
+    """Encoder -> decoder with attention -> scores of the next token; with "none", without."""
+
+    def __init__(self, source_size: int, target_size: int, args: argparse.Namespace):
+        super().__init__()
+        E, H = args.embedding_size, args.hidden_size
+        self.kind = args.attention_type
+        self.encoder = Encoder(source_size, E, H, args.dropout)
+        self.attention = Attention(self.kind, H)
+        self.embedding = nn.Embedding(target_size, E)
+        context_size = H if self.kind == "additive" else 0
+        self.rnn = nn.LSTM(E + context_size, H, batch_first=True)
+        self.readout = nn.Linear(H if self.kind == "none" else 2 * H, E)
+        self.output = nn.Linear(E, target_size)
+        # One table reads words and writes them (tied weights): half the parameters to learn, and
+        # less to learn by heart.
+        self.output.weight = self.embedding.weight
+        self.dropout = nn.Dropout(args.dropout)
+        ru.initialise_recurrent(self.rnn)
+
+    def encode(self, sources: torch.Tensor, lengths: torch.Tensor):
+        """(B, S) tokens and (B,) lengths -> `Memory`, and the state the decoder starts from."""
+        values, state = self.encoder(sources, lengths)
+        mask = ru.lengths_to_mask(lengths, values.shape[1])  # (B, S)
+        return Memory(self.attention.keys(values), values, mask), state
+
+    def decode(self, tokens: torch.Tensor, state, memory: Memory):
+        """(B, T) tokens read -> features (B, T, E), the state after, weights (B, T, S) or None."""
+        embedded = self.dropout(self.embedding(tokens))  # (B, T, E)
+        weights = None
+        if self.kind == "additive":
+            seen = []
+            for x_t in embedded.split(1, dim=1):  # (B, 1, E)
+                d_prev = state[0].transpose(0, 1)  # (B, 1, H)
+                context, weights = self.attention(d_prev, memory)  # (B, 1, H), (B, 1, S)
+                d_t, state = self.rnn(torch.cat([x_t, context], dim=2), state)
+                seen.append((torch.cat([d_t, context], dim=2), weights))
+            states, weights = (torch.cat(parts, dim=1) for parts in zip(*seen))
+        else:
+            states, state = self.rnn(embedded, state)  # (B, T, H)
+            if self.kind != "none":
+                contexts, weights = self.attention(states, memory)
+                states = torch.cat([states, contexts], dim=2)  # (B, T, 2H)
+        return self.dropout(torch.tanh(self.readout(states))), state, weights
+
+    def forward(self, sources, lengths, targets) -> torch.Tensor:
+        """(B, S), (B,), (B, T + 1) with <bos> and <eos> -> logits (N, V) of the N real targets.
+
+        Row by row; what the padding of short targets would predict is left out before the
+        largest product of all, by the V x E matrix.
+        """
+        memory, state = self.encode(sources, lengths)
+        features, _, _ = self.decode(targets[:, :-1], state, memory)  # (B, T, E)
+        return self.output(features[targets[:, 1:] != PAD])  # (N, E) -> (N, V)
+
+
+# %% ------------------------------------------------------------------
+# 3. Decoding, training and evaluation
+# ----------------------------------------------------------------------
+
+
+# Beam search as in chapter 08: K beginnings are kept, each is extended by each of the V tokens,
+# and the best K of those K * V go on, by their mean log-probability (the length normalisation).
+# With K = 1 that is greedy decoding.  The memory is repeated once; only states move between rows.
+@torch.no_grad()
+def search(model: Seq2Seq, sources, lengths, max_length: int, beam_size: int = 1):
+    """(B, S), (B,) -> (B, T) tokens of each best beam, T <= `max_length`, and its score (B,)."""
+    B, K = len(sources), beam_size
+    memory, state = model.encode(sources, lengths)
+    memory = Memory(*(part.repeat_interleave(K, dim=0) for part in memory))  # (B * K, ...)
+    state = tuple(part.repeat_interleave(K, dim=1) for part in state)
+    written = sources.new_full((B * K, 1), BOS)
+    log_p = torch.full((B, K), float("-inf"), device=sources.device)
+    log_p[:, 0] = 0.0  # all K start alike: count one, or the search finds K times the same
+    count = torch.zeros_like(log_p)  # tokens written, <eos> included
+    done = torch.zeros_like(log_p, dtype=torch.bool)
+    first_row = K * torch.arange(B, device=sources.device)[:, None]  # (B, 1)
+    for _ in range(max_length):
+        features, state, _ = model.decode(written[:, -1:], state, memory)
+        step = model.output(features).log_softmax(dim=2).view(B, K, -1)  # (B, K, V)
+        step[done] = float("-inf")  # a beam that is done goes on with <pad>, which costs nothing
+        step[..., PAD] = step[..., PAD].masked_fill(done, 0.0)
+        total, count = log_p[..., None] + step, count + ~done
+        scores, best = (total / count[..., None]).flatten(1).topk(K)  # (B, K) of K * V
+        parent, token = best // step.shape[2], best % step.shape[2]
+        log_p, count = total.flatten(1).gather(1, best), count.gather(1, parent)
+        done = done.gather(1, parent) | (token == EOS)
+        rows = (first_row + parent).flatten()  # each beam goes on from its parent
+        written = torch.cat([written[rows], token.view(-1, 1)], dim=1)
+        state = tuple(part[:, rows] for part in state)
+        if bool(done.all()):
+            break
+    return written.view(B, K, -1)[:, 0, 1:], scores[:, 0]
+
+
+def translate(model, split, vocab, max_length: int, beam_size: int = 1) -> list[tuple]:
+    """Decode a split without a look at its targets; return a tuple of tokens for each source."""
+    model.eval()
+    found: list = [()] * len(split.pairs)
+    for rows in ru.BucketBatchSampler(
+        split.source_lengths.cpu(), 256 // beam_size or 1, equal=True
+    ):
+        lengths = split.source_lengths[rows]
+        sources = split.sources[rows, : lengths[0]]
+        tokens, _ = search(model, sources, lengths, max_length, beam_size)
+        for row, line in zip(rows, tokens.tolist()):
+            found[row] = tuple(vocab.lookup_tokens(itertools.takewhile(lambda i: i != EOS, line)))
+    return found
+
+
+def score(outputs: list, references: list, task: str) -> dict[str, float]:
+    """Compare token tuples with the references as they stand, never with <unk> in them."""
+    return ru.sequence_scores(outputs, references, with_bleu=task == "translate")
+
+
+def measure_of(task: str) -> str:
+    """The main measure of a task."""
+    return "bleu" if task == "translate" else "exact_match"
+
+
+# Label smoothing (Szegedy et al. 2016): the target is not "this token, with certainty" but this
+# token with 1 - e, and all V tokens share e.  A network that is never asked for probability 1 is
+# less sure of its training sentences, and of the wrong word when translating.
+def batch_loss(model, split, rows: list[int], smoothing: float = 0.0):
+    """(the loss to descend, the true loss, number of tokens), summed over real target tokens."""
+    lengths = split.source_lengths[rows]
+    sources = split.sources[rows, : lengths.max()]  # (B, S)
+    targets = split.targets[rows, : split.target_lengths[rows].max()]  # (B, T + 1)
+    log_p = model(sources, lengths, targets).log_softmax(dim=1)  # (N, V)
+    wanted = targets[:, 1:]
+    loss = F.nll_loss(log_p, wanted[wanted != PAD], reduction="sum")
+    smooth = (1 - smoothing) * loss - smoothing * log_p.mean(dim=1).sum() if smoothing else loss
+    return smooth, loss.item(), len(log_p)
+
+
+@torch.no_grad()
+def evaluate(model, split, vocab, args) -> tuple[dict[str, float], list]:
+    """Return the scores, of which only `loss` is with teacher forcing, and the greedy answers."""
+    outputs = translate(model, split, vocab, args.max_length)
+    batches = ru.BucketBatchSampler(split.source_lengths.cpu(), 256, equal=True)
+    loss_sum = sum(batch_loss(model, split, rows)[1] for rows in batches)
+    num_tokens = int((split.target_lengths - 1).sum())  # <bos> is never a target
+    references = [target for _, target in split.pairs]
+    return {"loss": loss_sum / num_tokens, **score(outputs, references, args.task)}, outputs
+
+
+def train_epoch(model, split, optimizer, epoch: int, args) -> dict[str, float]:
+    """Make one pass over the training pairs, with teacher forcing; return what it measured."""
+    model.train()
+    # Batches of one source length: the encoder needs no packing, and wastes no step on padding.
+    lengths = split.source_lengths.cpu()
+    sampler = ru.BucketBatchSampler(lengths, args.batch_size, equal=True, seed=args.seed)
+    sampler.set_epoch(epoch)
+    total_steps, step = args.epochs * len(sampler), (epoch - 1) * len(sampler)
+    loss_sum, num_tokens, norm_sum = 0.0, 0, 0.0
+    for rows in ru.progress(sampler, desc=f"epoch {epoch}"):
+        for group in optimizer.param_groups:
+            group["lr"] = ru.learning_rate(step, total_steps, args.lr)
+        smooth, loss, count = batch_loss(model, split, rows, args.label_smoothing)
+        optimizer.zero_grad()
+        (smooth / count).backward()
+        norm_sum += ru.clip_gradients(model.parameters(), args.clip)
+        optimizer.step()
+        step += 1
+        loss_sum += loss
+        num_tokens += count
+    ru.check_finite(loss_sum, epoch)
+    means = {"train_loss": loss_sum / num_tokens, "gradient_norm": norm_sum / len(sampler)}
+    return {**means, "train_tokens": num_tokens}
+
+
+def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
+    """Train for up to `args.epochs`; return the history and the best epoch with its weights.
+
+    "Best" is by what the decoder writes on its own for the validation sources: their BLEU, or
+    their exact match where there is one right answer.
+    """
+    device = model.output.weight.device
+    options = {"lr": args.lr, "betas": (0.9, 0.98), "fused": ru.fused_adam_works(device)}
+    optimizer = torch.optim.Adam(model.parameters(), **options)
+    stopper = ru.EarlyStopping(args.patience, higher_is_better=True)
+    resumable = {"config": ru.training_config(args), "model": model}
+    resumable.update(optimizer=optimizer, stopper=stopper)
+    chosen_by = measure_of(args.task)
+    history, best = [], {}
+    if args.resume:
+        record = ru.load_training_state(args.path, TUTORIAL, **resumable)
+        history, best = record["history"], record["best"]
+
+    print(f"\nepoch  train loss  val loss  tokens   exact{'   BLEU' * (args.task == 'translate')}")
+    with ru.interruptible(args, history):
+        while len(history) < args.epochs and not stopper.should_stop:
+            started = time.perf_counter()
+            row = {"epoch": len(history) + 1}
+            row |= train_epoch(model, data["train"], optimizer, row["epoch"], args)
+            scores, _ = evaluate(model, data["val"], vocabs[1], args)
+            row |= {f"val_{name}": value for name, value in scores.items()}
+            row["seconds"] = round(time.perf_counter() - started, 3)
+            improved = stopper.step(row[f"val_{chosen_by}"])
+            if improved:
+                best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
+            if args.save_model:
+                contents = {"vocabs": [vocab.get_itos() for vocab in vocabs], **best}
+                ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
+                done = [*history, row]
+                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
+            history.append(row)
+            ru.print_pair_epoch(row, improved)
+    if len(history) < args.epochs:
+        print(f"stopped early: no better validation {chosen_by} for {args.patience} epochs")
+    return history, best
+
+
+# %% ------------------------------------------------------------------
+# 4. Looking inside
+# ----------------------------------------------------------------------
+
+
+# The weights of an answer, from one more pass that reads the answer: row t says where the decoder
+# looked before it wrote token t.  An alignment like that was never shown to the network; it came
+# about because it helps.  But weights are not an explanation: position s of the encoder knows
+# its neighbours too, and a context may count for little in what is written.
+@torch.no_grad()
+def alignment(model: Seq2Seq, vocabs, source: tuple, output: tuple) -> torch.Tensor:
+    """(T + 1, S) weights: a row for each token of `output` and one for the <eos> behind it."""
+    model.eval()
+    split = ru.encode_pairs([(source, output)], vocabs, model.output.weight.device)
+    memory, state = model.encode(split.sources, split.source_lengths)
+    return model.decode(split.targets[:, :-1], state, memory)[2][0].cpu()
+
+
+def num_swaps(weights: torch.Tensor) -> int:
+    """How often the next token looks at an earlier source position than this one."""
+    looked_at = weights[:-1].argmax(dim=1)  # without <eos>
+    return int((looked_at[1:] < looked_at[:-1]).sum())
+
+
+def choose_examples(model, vocabs, pairs: list, outputs: list, count: int) -> list[tuple]:
+    """(source, output, weights) of short right answers, one that swaps words before the others."""
+    right = [row for row, (_, target) in enumerate(pairs) if outputs[row] == target]
+    written = [row for row in right or range(len(pairs)) if outputs[row]]
+    found = []
+    for row in sorted(written, key=lambda row: (len(pairs[row][0]) < 5, len(pairs[row][0])))[:40]:
+        source, output = pairs[row][0], outputs[row]
+        found.append((source, output, alignment(model, vocabs, source, output)))
+    return sorted(found, key=lambda example: num_swaps(example[2]) == 0)[:count]
+
+
+def plot_alignments(examples: list[tuple], plt, title: str):
+    """One heat map for each (source, output, weights): the output downwards, the source across."""
+    widths = [len(source) for source, _, _ in examples]
+    height = max(len(output) for _, output, _ in examples)
+    size = (2.5 + 0.36 * sum(widths) + 1.2 * len(widths), 2.2 + 0.34 * height)
+    figure, panels = plt.subplots(
+        1, len(examples), figsize=size, squeeze=False, width_ratios=widths
+    )
+    for axes, (source, output, weights) in zip(panels[0], examples):
+        options = {"cmap": "Blues", "vmin": 0, "vmax": 1}
+        last = "weight" if axes is panels[0, -1] else None
+        ru.plot_heatmap(axes, weights, [*output, "<eos>"], source, last, **options)
+        if max(map(len, source)) > 1:  # words; single characters stand upright
+            axes.tick_params(axis="x", rotation=60)
+        axes.set(xlabel="source", ylabel="writes")
+    figure.suptitle(f"Where does the decoder look before it writes a token?{title}")
+    return figure
+
+
+# The same axes as in chapter 08, where one vector had to hold the whole source.  What attention
+# cures is capacity; a source longer than any in training remains a problem of its own.
+def by_length(model, split, outputs, vocab, args) -> dict:
+    """The main measure for each source length; of numbers, for lengths beyond training too."""
+
+    def measure(outputs, references) -> float:
+        return score(outputs, references, args.task)[measure_of(args.task)]
+
+    if args.task != "reverse":  # sources of one length are few: take four lengths as one
+        return ru.scores_by_length(split.pairs, outputs, measure, width=4, fewest=20)
+    lengths = range(LONGEST + 1, LONGEST + LONGEST // 2 + 1)
+    longer = ru.tokenise_pairs(reversal_pairs(1000, lengths), tuple)
+    longer = ru.encode_pairs(longer, (vocab, vocab), split.sources.device)
+    further = translate(model, longer, vocab, args.max_length)
+    return ru.scores_by_length([*split.pairs, *longer.pairs], [*outputs, *further], measure)
+
+
+# What is attention worth?  The same network without it: same encoder, decoder, pairs, seed and
+# schedule.  The readout is smaller by the context that is missing.
+def without_attention(data: dict, vocabs, args, device) -> dict:
+    """Train the model with attention "none"; return its history, test scores and curve."""
+    print("\nthe same without attention", end="")
+    changed = {"attention_type": "none", "save_model": False, "resume": False}
+    variant = argparse.Namespace(**{**vars(args), **changed})
+    ru.set_seed(args.seed)
+    model = Seq2Seq(len(vocabs[0]), len(vocabs[1]), variant).to(device)
+    history, best = train(model, data, vocabs, variant)
+    model.load_state_dict(best["weights"])
+    test, outputs = evaluate(model, data["test"], vocabs[1], args)
+    curve = by_length(model, data["test"], outputs, vocabs[1], args)
+    return {"history": history, "test": test, "by_length": curve}
+
+
+# %% ------------------------------------------------------------------
+# 5. Command line and main
+# ----------------------------------------------------------------------
+
+TOY = {"hidden_size": 128, "embedding_size": 32, "dropout": 0.0, "label_smoothing": 0.0}
+TOY |= {"batch_size": 64, "lr": 5e-3, "patience": 4, "max_length": 50, "epochs": 8}
+DEFAULTS = {
+    "translate": {
+        "hidden_size": 256, "embedding_size": 128, "dropout": 0.3, "label_smoothing": 0.1,
+        "batch_size": 64, "lr": 3e-3, "patience": 4, "max_length": 60, "epochs": 8,
+    },
+    "dates": TOY,
+    "reverse": TOY,
+}  # fmt: skip
+QUICK = {"dataset": "embedded", "epochs": 3, "hidden_size": 48, "max_examples": 1500, "lr": 1e-2}
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    parser = ru.make_parser(__doc__)
+    add = parser.add_argument_group("start here").add_argument
+    tasks = "without it: translate, or dates where multi30k is not to be had"
+    add("--task", choices=tuple(DEFAULTS), help=tasks)
+    add("--attention-type", choices=ATTENTION_TYPES, default="general",
+        help="how well a source position answers: the formula of the scores")  # fmt: skip
+    add("--epochs", type=ru.at_least(1), help="passes over the training pairs (8)")
+    add("--translate", nargs="+", metavar="TEXT", help="translate these (-: lines of stdin)")
+    add("--data", metavar="FILE.tsv", help="your own pairs: source, tab, target")
+    add("--save-model", action="store_true", help="keep the best model and the state to resume")
+    add("--path", help=f"the checkpoint (default: models/{TUTORIAL}.pt)")
+    add("--quick", action="store_true", help="a tiny run on embedded data, to see that it works")
+
+    add = parser.add_argument_group("data and decoding").add_argument
+    add("--dataset", choices=("auto", "multi30k", "embedded"), default="auto",
+        help="auto: multi30k if to be had, else dates; embedded: dates")  # fmt: skip
+    add("--max-examples", type=ru.at_least(50), metavar="N", help="use fewer pairs")
+    add("--beam-size", type=ru.at_least(1), default=1, help="K of beam search; 1: greedy")
+    add("--max-length", type=ru.at_least(2), help="longest output, <eos> included (60; toys: 50)")
+    add("--compare", action="store_true", help="also train the same network without attention")
+    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
+
+    add = parser.add_argument_group("model and training").add_argument
+    add("--hidden-size", type=ru.at_least(1), help="H, of each direction (256; toys: 128)")
+    add("--dropout", type=ru.between(0, 0.95), help="share zeroed (0.3; toys: 0)")
+    add("--lr", type=ru.between(0, 10, open_low=True), help="peak rate (0.003; toys: 0.005)")
+    add("--batch-size", type=ru.at_least(1), help="pairs per update (64)")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
+    add("--patience", type=ru.at_least(0), help="epochs without progress; 0: any (4)")
+    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    ru.add_run_flags(parser, threads=2)
+
+    args = ru.parse_arguments(parser, argv, QUICK)
+    sentences = args.data or args.dataset == "multi30k" or args.task == "translate"
+    if sentences and args.task not in (None, "translate"):
+        raise ru.UserError(f"--data and multi30k are translated; drop --task {args.task}")
+    if args.task == "translate" and args.dataset == "embedded" and not args.data:
+        raise ru.UserError("--task translate: the embedded data are dates; name --task dates")
+    if args.task == "translate" and args.dataset == "auto":
+        args.dataset = "multi30k"  # asked for by name: no stand-in
+    if args.compare and args.attention_type == "none":
+        raise ru.UserError("--compare: sets an attention type against none; give another one")
+    return args
+
+
+def load_model(path, device) -> tuple[Seq2Seq, tuple[ru.Vocab, ru.Vocab], dict]:
+    """Rebuild the model of a checkpoint; return it with its vocabularies and the record."""
+    checkpoint = ru.load_checkpoint(path, TUTORIAL)
+    with ru.restoring(path):
+        source_vocab, target_vocab = (ru.Vocab(tokens) for tokens in checkpoint["vocabs"])
+        settings = argparse.Namespace(**checkpoint["config"])
+        model = Seq2Seq(len(source_vocab), len(target_vocab), settings)
+        model.load_state_dict(checkpoint["weights"])
+    return model.to(device), (source_vocab, target_vocab), checkpoint
+
+
+def take_trained_settings(args, trained: dict) -> None:
+    """For --eval-only: the settings of the checkpoint, its data too unless others are named."""
+    toy = trained["task"] != "translate"
+    if args.task not in (None, trained["task"]) or (toy and args.data):
+        raise ru.UserError(f"--path {args.path}: this model was trained for {trained['task']} only")
+    ru.take_trained_settings(args, trained, () if toy else ("data", "dataset", "max_examples"))
+
+
+def read_texts(texts: list[str], task: str) -> dict[str, tuple]:
+    """The tokens of each text of --translate; "-" stands for the lines of standard input."""
+    found = {}
+    for text in texts:
+        for line in sys.stdin if text == "-" else [text]:
+            line = line.strip()
+            tokens = ru.basic_english(line) if task == "translate" else line.lower()
+            if tokens:
+                found[line] = tuple(tokens)
+            elif text != "-":
+                raise ru.UserError(f"--translate {text!r}: there is no word in it")
+    return found
+
+
+def print_translations(model, vocabs, task: str, args) -> tuple[dict[str, str], list[tuple]]:
+    """Answer each text of --translate; return the answers, and what `plot_alignments` draws."""
+    answers, examples, gap = {}, [], " " if task == "translate" else ""
+    for text, source in read_texts(args.translate, task).items():
+        split = ru.encode_pairs([(source, ())], vocabs, model.output.weight.device)
+        length = args.max_length or DEFAULTS[task]["max_length"]
+        (output,) = translate(model, split, vocabs[1], length, args.beam_size)
+        answers[text] = gap.join(output)
+        print(f"\n{text}\n  -> {answers[text]}")
+        unknown = [token for token in source if token not in vocabs[0]]
+        if unknown:
+            print(f"     read as <unk>, never seen in training: {' '.join(unknown)}")
+        if model.kind == "none" or not output:
+            continue
+        weights = alignment(model, vocabs, source, output)
+        examples.append((source, output, weights))
+        best = zip(output, weights.max(dim=1).values.tolist(), weights.argmax(dim=1).tolist())
+        looks = [f"{token}<-{source[place]} {weight:.2f}" for token, weight, place in best]
+        print("     " + "   ".join(looks))
+    return answers, examples
+
+
+def answer(model, vocabs, task: str, args) -> dict[str, str]:
+    """--translate from a checkpoint: print the answers and draw where the decoder looked."""
+    answers, examples = print_translations(model, vocabs, task, args)
+    if examples and not args.no_plots:
+        folder = args.output_dir or f"outputs/{TUTORIAL}/translate"
+        ru.require_writable(folder, "--output-dir")
+        figure = plot_alignments(examples[:3], ru.get_pyplot(args.show), "")
+        print(f"\n{'files':<10}{ru.save_figure(figure, folder, 'alignments', args.show)}")
+    return answers
+
+
+def introduce(model, data: dict, vocabs, args, device) -> None:
+    """Print the settings, the sizes, and two training pairs as the decoder meets them."""
+    ru.print_configuration(args, device)
+    sizes = ", ".join(f"{len(split.pairs):,} {part}" for part, split in data.items())
+    words = "words and marks (rnn_utils.basic_english, lower case)"
+    tokens = words if args.task == "translate" else "characters"
+    print(f"{'data':<10}{args.dataset}: {sizes}; tokens are {tokens}")
+    print(f"{'model':<10}{args.attention_type} attention, {ru.count_parameters(model):,} ", end="")
+    print(f"parameters; vocabularies of {len(vocabs[0]):,} and {len(vocabs[1]):,} tokens")
+    few = sorted(data["train"].pairs[:100], key=lambda pair: len(pair[0]))[2:6:3]
+    ru.print_pairs(ru.encode_pairs(few, vocabs), vocabs)
+
+
+def score_test(model, splits, split, vocab, best_epoch: int, args) -> tuple:
+    """Score and print the test pairs, once; return scores, baselines and the greedy answers."""
+    test, outputs = evaluate(model, split, vocab, args)
+    targets, measure = [target for _, target in split.pairs], measure_of(args.task)
+    rows = {f"greedy (epoch {best_epoch}, chosen on validation)": dict(test)}
+    if args.beam_size > 1:
+        searched = translate(model, split, vocab, args.max_length, args.beam_size)
+        test["beam"] = score(searched, targets, args.task)
+        rows[f"beam search, K = {args.beam_size}"] = test["beam"]
+    references = {
+        name: score(answer, targets, args.task)[measure]
+        for name, answer in ru.pair_baselines(splits).items()
+    }
+    rows.update({name: {measure: value} for name, value in references.items()})
+    ru.print_pair_scores(rows, len(split.pairs))
+    return test, references, outputs
+
+
+def report_lengths(curves: dict, test: dict, compared: dict, args) -> None:
+    """Print the main measure by source length, and what attention has gained."""
+    measure = measure_of(args.task)
+    for name, curve in curves.items():
+        trained_to = LONGEST if args.task == "reverse" else None
+        ru.print_by_length(curve, f"attention {name}: {measure}", trained_to)
+    if compared:
+        gain = test[measure] - compared["test"][measure]
+        print(
+            f"\n{'gain':<10}{measure.replace('_', ' ')} {test[measure]:.4f} with attention, ",
+            end="",
+        )
+        print(f"{compared['test'][measure]:.4f} without: {gain:+.4f}")
+
+
+def draw_figures(model, vocabs, split, outputs, history, references, curves, args, title):
+    """Draw and save every figure; return their paths."""
+    plt, measure = ru.get_pyplot(args.show), measure_of(args.task)
+    label = "BLEU" if measure == "bleu" else "exact match (share of answers)"
+    figure, axes = plt.subplots(figsize=(8, 4))
+    trained_to = LONGEST if args.task == "reverse" else None
+    ru.plot_by_length(axes, curves, label, trained_to)
+    axes.set_title(f"Do long sources suffer, with and without attention?{title}")
+    figures = {"by_length": figure}
+    if args.attention_type != "none":
+        count = 2 if args.task == "translate" else 1
+        examples = choose_examples(model, vocabs, split.pairs, outputs, count)
+        if examples:
+            figures["alignments"] = plot_alignments(examples, plt, title)
+    if history:  # --eval-only has none
+        figure = ru.plot_pair_history(history, measure, label, references)
+        figure.suptitle(f"Does it learn to translate, or the training pairs?{title}")
+        figures["training_curves"] = figure
+    return [ru.save_figure(fig, args.output_dir, name, args.show) for name, fig in figures.items()]
+
+
+def main(argv=None) -> dict:
+    started = time.perf_counter()
+    args = parse_args(argv)
+    if args.translate and args.path and not (args.save_model or args.resume or args.eval_only):
+        # The checkpoint alone answers: no data, no training.
+        model, vocabs, checkpoint = load_model(args.path, ru.get_device(args.device))
+        return answer(model, vocabs, checkpoint["config"]["task"], args)
+
+    device = ru.start_run(args, TUTORIAL)
+    print(f"{TUTORIAL}: what does a translator look at while it writes?\n")
+    if args.eval_only:
+        model, vocabs, best = load_model(args.path, device)
+        take_trained_settings(args, best["config"])
+    splits, embedded = load_splits(args)
+    for name, value in DEFAULTS[args.task].items():  # what was not given
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)
+    if not args.eval_only:
+        min_freq = 2 if args.dataset == "multi30k" else 1  # a word met once teaches little
+        vocabs = [ru.Vocab.build(side, SPECIALS, min_freq) for side in zip(*splits["train"])]
+        model = Seq2Seq(len(vocabs[0]), len(vocabs[1]), args).to(device)
+    data = {part: ru.encode_pairs(pairs, vocabs, device) for part, pairs in splits.items()}
+    introduce(model, data, vocabs, args, device)
+
+    history, train_started = [], time.perf_counter()
+    if not args.eval_only:
+        history, best = train(model, data, vocabs, args)
+        model.load_state_dict(best["weights"])
+    train_seconds = time.perf_counter() - train_started
+
+    split = data["test"]  # looked at here for the first and only time
+    test, references, outputs = score_test(model, splits, split, vocabs[1], best["epoch"], args)
+    ru.print_examples(split.pairs, outputs, " " if args.task == "translate" else "")
+    curves = {args.attention_type: by_length(model, split, outputs, vocabs[1], args)}
+    compared = {}
+    if args.compare:
+        compared = without_attention(data, vocabs, args, device)
+        curves["none"] = compared["by_length"]
+    report_lengths(curves, test, compared, args)
+
+    figures, title = [], " (embedded data)" if embedded else ""
+    if not args.no_plots:
+        parts = (model, vocabs, split, outputs, history, references, curves, args, title)
+        figures = draw_figures(*parts)
+    metrics = ru.write_metrics(
+        args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
+        parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
+        baselines=references, test=test, by_length=curves, compare=compared,
+        train_seconds=round(train_seconds, 3),
+        items_per_second=round(sum(row["train_tokens"] for row in history) / train_seconds, 1),
+    )  # fmt: skip
+    ru.print_files(args, figures)
+    if args.translate:
+        print_translations(model, vocabs, args.task, args)
+    return metrics
+
+
+if __name__ == "__main__":
+    ru.run(main)

@@ -1,0 +1,586 @@
+"""09: every attention type is its formula, padding is invisible, no answer sees its target."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+import shutil
+
+import pytest
+import torch
+from helpers import (
+    InterruptedAfter,
+    assert_help_imports_nothing_heavy,
+    assert_one_line_error,
+    load_script,
+    run_here,
+    run_script,
+    same_but_for_times,
+)
+
+import rnn_utils as ru
+
+script = load_script("09_attention_mechanism")
+NAME = "09_attention_mechanism"
+TINY = ["--quick", "--no-plots", "--max-examples", "400", "--hidden-size", "16", "--threads", "1"]
+VOCAB = ru.Vocab([*script.SPECIALS, *"0123456789"])
+ALL = script.ATTENTION_TYPES
+REAL = [kind for kind in ALL if kind != "none"]
+
+
+def tiny_model(kind="general", **changes):
+    ru.set_seed(0)
+    settings = {"embedding_size": 8, "hidden_size": 12, "dropout": 0.0, "attention_type": kind}
+    settings.update(changes)
+    return script.Seq2Seq(len(VOCAB), len(VOCAB), script.argparse.Namespace(**settings)).eval()
+
+
+def sharp_model(kind="general"):
+    """Untrained, but with opinions: answers of different lengths, and beams that differ."""
+    model = tiny_model(kind, hidden_size=24)
+    with torch.no_grad():
+        for layer in (model.encoder.to_state, model.encoder.to_values, model.readout, model.output):
+            layer.weight.mul_(6)
+        model.output.bias[[script.PAD, script.UNK, script.BOS]] = -1e4
+    return model
+
+
+def digits_split(count=24, longest=7):
+    pairs = script.reversal_pairs(count, range(1, longest + 1))
+    return ru.encode_pairs(ru.tokenise_pairs(pairs, tuple), (VOCAB, VOCAB))
+
+
+# ---------------------------------------------------------------- attention
+
+
+def memory_of(attention, values, lengths):
+    mask = ru.lengths_to_mask(torch.tensor(lengths), values.shape[1])
+    return script.Memory(attention.keys(values), values, mask)
+
+
+def score_by_hand(attention, q, h):
+    """The score of one query for one position, from the formula of its paper."""
+    if attention.kind == "dot":
+        return sum(a * b for a, b in zip(q, h))
+    if attention.kind == "scaled-dot-product":
+        return sum(a * b for a, b in zip(q, h)) / math.sqrt(len(q))
+    if attention.kind == "general":
+        W = attention.W.weight.tolist()
+        return sum(q[i] * W[i][j] * h[j] for i in range(len(q)) for j in range(len(h)))
+    W_q, W_k = attention.W_q.weight.tolist(), attention.W_k.weight.tolist()
+    bias, v = attention.W_k.bias.tolist(), attention.v.weight[0].tolist()
+    H = range(len(q))
+    return sum(
+        v[i] * math.tanh(sum(W_q[i][j] * q[j] + W_k[i][j] * h[j] for j in H) + bias[i]) for i in H
+    )
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_each_type_equals_its_formula_in_float64(kind):
+    ru.set_seed(1)
+    attention = script.Attention(kind, 5).double()
+    queries, values = torch.randn(2, 3, 5).double(), torch.randn(2, 4, 5).double()
+    lengths = [4, 2]
+    contexts, weights = attention(queries, memory_of(attention, values, lengths))
+    for b, t in ((0, 0), (0, 2), (1, 1)):
+        scores = [
+            score_by_hand(attention, queries[b, t].tolist(), values[b, s].tolist())
+            for s in range(lengths[b])
+        ]
+        total = sum(map(math.exp, scores))
+        expected = [math.exp(score) / total for score in scores] + [0.0] * (4 - lengths[b])
+        assert weights[b, t].tolist() == pytest.approx(expected, abs=1e-12)
+        context = [
+            sum(w * values[b, s, i].item() for s, w in enumerate(expected)) for i in range(5)
+        ]
+        assert contexts[b, t].tolist() == pytest.approx(context, abs=1e-12)
+
+
+def test_scores_of_numbers_small_enough_to_check_in_the_head():
+    query, values = torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[3.0, 0.0], [0.0, 1.0]]])
+    dot = script.Attention("dot", 2)
+    assert dot.scores(query, dot.keys(values)).tolist() == [[[3.0, 2.0]]]
+    scaled = script.Attention("scaled-dot-product", 2)
+    expected = [3 / math.sqrt(2), 2 / math.sqrt(2)]
+    assert scaled.scores(query, scaled.keys(values))[0, 0].tolist() == pytest.approx(expected)
+    general, additive = script.Attention("general", 2), script.Attention("additive", 2)
+    with torch.no_grad():
+        general.W.weight.copy_(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))  # swaps the two numbers
+        additive.W_q.weight.copy_(torch.eye(2))
+        additive.W_k.weight.copy_(torch.eye(2))
+        additive.W_k.bias.zero_()
+        additive.v.weight.copy_(torch.tensor([[1.0, -1.0]]))
+        assert general.scores(query, general.keys(values)).tolist() == [[[6.0, 1.0]]]
+        expected = [math.tanh(4) - math.tanh(2), math.tanh(1) - math.tanh(3)]
+        scores = additive.scores(query, additive.keys(values))[0, 0].tolist()
+    assert scores == pytest.approx(expected, abs=1e-6)
+
+
+def test_scaled_dot_product_equals_the_librarys():
+    queries, values = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
+    attention = script.Attention("scaled-dot-product", 8)
+    memory = memory_of(attention, values, [5, 3])
+    library = torch.nn.functional.scaled_dot_product_attention(
+        queries, values, values, attn_mask=memory.mask[:, None]
+    )
+    torch.testing.assert_close(attention(queries, memory)[0], library, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_rows_sum_to_one_and_permuted_positions_permute_the_weights(kind):
+    ru.set_seed(2)
+    attention = script.Attention(kind, 6)
+    queries, values = torch.randn(3, 4, 6), torch.randn(3, 7, 6)
+    contexts, weights = attention(queries, memory_of(attention, values, [7, 4, 1]))
+    torch.testing.assert_close(weights.sum(dim=2), torch.ones(3, 4))
+    assert bool((weights[1, :, 4:] == 0).all()) and bool((weights[2, :, 0] == 1).all())
+    order = torch.tensor([3, 0, 6, 2, 5, 1, 4])
+    moved, moved_weights = attention(queries[:1], memory_of(attention, values[:1, order], [7]))
+    torch.testing.assert_close(moved_weights, weights[:1, :, order], atol=1e-6, rtol=0)
+    torch.testing.assert_close(moved, contexts[:1], atol=1e-6, rtol=0)
+
+
+# ---------------------------------------------------------------- the model
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_extra_padding_changes_neither_logits_nor_loss_nor_answers(kind):
+    model, split = sharp_model(kind), digits_split()
+    wider = split._replace(
+        sources=torch.nn.functional.pad(split.sources, (0, 5)),
+        targets=torch.nn.functional.pad(split.targets, (0, 4)),
+    )
+    rows = list(range(len(split.pairs)))  # of several lengths: the packed path
+    assert len(set(split.source_lengths.tolist())) > 3
+    logits = model(split.sources, split.source_lengths, split.targets)
+    padded = model(wider.sources, wider.source_lengths, wider.targets)
+    torch.testing.assert_close(padded, logits, atol=1e-5, rtol=0)
+    assert script.batch_loss(model, wider, rows)[1:] == pytest.approx(
+        script.batch_loss(model, split, rows)[1:], rel=1e-6
+    )
+    for beam_size in (1, 3):
+        assert script.translate(model, split, VOCAB, 9, beam_size) == script.translate(
+            model, wider, VOCAB, 9, beam_size
+        )
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_sentence_gives_the_same_alone_and_among_longer_ones(kind):
+    model, split = tiny_model(kind), digits_split()
+    logits = model(split.sources, split.source_lengths, split.targets)
+    ends = (split.target_lengths - 1).cumsum(dim=0).tolist()
+    for row in (0, 5, 9):
+        length = split.source_lengths[row : row + 1]
+        targets = split.targets[row : row + 1, : split.target_lengths[row]]
+        alone = model(split.sources[row : row + 1, : int(length)], length, targets)
+        begin = ends[row] - int(split.target_lengths[row]) + 1
+        torch.testing.assert_close(alone, logits[begin : ends[row]], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_the_whole_target_at_once_equals_one_step_at_a_time(kind):
+    model, split = tiny_model(kind), digits_split(6)
+    memory, start = model.encode(split.sources, split.source_lengths)
+    tokens = split.targets[:, :-1]
+    features, end, weights = model.decode(tokens, start, memory)
+    state, steps = start, []
+    for t in range(tokens.shape[1]):
+        step, state, row = model.decode(tokens[:, t : t + 1], state, memory)
+        steps.append(step)
+        if kind != "none":
+            torch.testing.assert_close(row[:, 0], weights[:, t], atol=1e-6, rtol=0)
+    torch.testing.assert_close(torch.cat(steps, dim=1), features, atol=1e-6, rtol=0)
+    torch.testing.assert_close(state, end, atol=1e-6, rtol=0)
+
+
+def test_without_attention_the_decoder_does_not_see_the_outputs():
+    for kind in ALL:
+        model, split = tiny_model(kind), digits_split(6)
+        memory, state = model.encode(split.sources, split.source_lengths)
+        blank = torch.zeros_like(memory.values)
+        other = script.Memory(model.attention.keys(blank), blank, memory.mask)
+        tokens = split.targets[:, :-1]
+        same = torch.equal(
+            model.decode(tokens, state, memory)[0], model.decode(tokens, state, other)[0]
+        )
+        assert same == (kind == "none")
+
+
+def test_loss_does_not_depend_on_the_batch():
+    model, split = tiny_model(), digits_split()
+    one_by_one = sum(script.batch_loss(model, split, [r])[1] for r in range(len(split.pairs)))
+    args = script.parse_args(["--task", "reverse", "--max-length", "9"])
+    scores, _ = script.evaluate(model, split, VOCAB, args)
+    tokens = int((split.target_lengths - 1).sum())
+    assert scores["loss"] == pytest.approx(one_by_one / tokens, rel=1e-5)
+
+
+def test_label_smoothing_equals_the_librarys():
+    model, split = tiny_model(), digits_split()
+    rows = list(range(len(split.pairs)))
+    logits = model(split.sources, split.source_lengths, split.targets)
+    wanted = split.targets[:, 1:][split.targets[:, 1:] != script.PAD]
+    expected = torch.nn.functional.cross_entropy(
+        logits, wanted, reduction="sum", label_smoothing=0.1
+    )
+    smooth, loss, count = script.batch_loss(model, split, rows, smoothing=0.1)
+    torch.testing.assert_close(smooth, expected)
+    assert count == len(wanted)
+    assert loss == pytest.approx(script.batch_loss(model, split, rows)[0].item())
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_model_can_overfit_one_batch_and_decodes_what_it_has_learned(kind):
+    model, split = tiny_model(kind, hidden_size=48, embedding_size=16), digits_split(12, 4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    rows = list(range(len(split.pairs)))
+    for _ in range(150):
+        loss, _, count = script.batch_loss(model, split, rows)
+        optimizer.zero_grad()
+        (loss / count).backward()
+        optimizer.step()
+    wanted = [target for _, target in split.pairs]
+    assert script.translate(model, split, VOCAB, 10) == wanted
+    assert script.translate(model, split, VOCAB, 10, beam_size=3) == wanted
+
+
+# ---------------------------------------------------------------- decoding
+
+
+def score_of(model, split, row, words, finished):
+    """Mean log-probability of an answer, from one teacher-forced pass."""
+    tokens = [script.BOS, *VOCAB(words), *([script.EOS] if finished else [])]
+    logits = model(
+        split.sources[row : row + 1, : split.source_lengths[row]],
+        split.source_lengths[row : row + 1],
+        torch.tensor([tokens]),
+    )
+    log_p = logits.log_softmax(dim=1)
+    return log_p[range(len(tokens) - 1), tokens[1:]].mean().item()
+
+
+def until_eos(line):
+    line = [*line, script.EOS]
+    return VOCAB.lookup_tokens(line[: line.index(script.EOS)])
+
+
+@pytest.mark.parametrize("kind", ["general", "additive", "none"])
+def test_beam_size_1_is_greedy(kind):
+    model, split = sharp_model(kind), digits_split(30)
+    tokens, _ = script.search(model, split.sources, split.source_lengths, 15)
+    found = set()  # some answers end early, not all at once
+    for row in range(len(split.pairs)):
+        length = split.source_lengths[row : row + 1]
+        memory, state = model.encode(split.sources[row : row + 1, : int(length)], length)
+        token, greedy = script.BOS, []
+        while token != script.EOS and len(greedy) < 15:
+            features, state, _ = model.decode(torch.tensor([[token]]), state, memory)
+            token = int(model.output(features).argmax())
+            greedy.append(token)
+        assert until_eos(tokens[row].tolist()) == until_eos(greedy)
+        found.add(tuple(greedy))
+    assert len(found) > 3 and len({len(answer) for answer in found}) > 2 - (kind == "additive")
+
+
+def test_beam_search_scores_what_it_returns_and_beats_greedy_on_average():
+    model, split = sharp_model(), digits_split(60)
+    parts = (split.sources, split.source_lengths, 15)
+    means = [script.search(model, *parts, beam_size=1)[1].mean().item()]
+    for beam_size in (2, 5, 30):  # 30: more beams than the vocabulary has tokens
+        tokens, scores = script.search(model, *parts, beam_size)
+        for row in range(0, len(split.pairs), 7):
+            line = tokens[row].tolist()
+            expected = score_of(model, split, row, until_eos(line), script.EOS in line)
+            assert scores[row].item() == pytest.approx(expected, abs=1e-5)
+        means.append(scores.mean().item())
+    assert means[1] > means[0] and means[2] > means[0] and means[3] >= means[1]
+
+
+def test_answers_come_back_in_the_order_of_the_split():
+    model, split = sharp_model(), digits_split(30)
+    alone = [
+        script.translate(model, ru.encode_pairs([pair], (VOCAB, VOCAB)), VOCAB, 15)[0]
+        for pair in split.pairs
+    ]
+    assert script.translate(model, split, VOCAB, 15) == alone
+    assert len(set(alone)) > 5
+
+
+def test_evaluation_does_not_look_at_the_target():
+    model, split = sharp_model(), digits_split()
+    blind = split._replace(targets=torch.full_like(split.targets, 5))
+    for beam_size in (1, 4):
+        assert script.translate(model, blind, VOCAB, 8, beam_size) == script.translate(
+            model, split, VOCAB, 8, beam_size
+        )
+
+
+def test_training_never_stops_a_sequence_early():
+    model, split = tiny_model(), digits_split()
+    with torch.no_grad():
+        model.output.bias[script.EOS] = 100.0  # it would write <eos> at once, and for ever
+    logits = model(split.sources, split.source_lengths, split.targets)
+    assert len(logits) == int((split.target_lengths - 1).sum())
+
+
+@pytest.mark.parametrize("length", [1, 200])
+def test_sources_of_one_word_and_of_200(length):
+    model = sharp_model()
+    split = ru.encode_pairs([(("7",) * length, ())], (VOCAB, VOCAB))
+    (answer,) = script.translate(model, split, VOCAB, 20)
+    assert 0 < len(answer) <= 20
+    weights = script.alignment(model, (VOCAB, VOCAB), ("7",) * length, answer)
+    assert weights.shape == (len(answer) + 1, length)
+
+
+# ---------------------------------------------------------------- the data
+
+
+def test_dates_are_written_as_people_do():
+    day = script.datetime.date(2017, 3, 3)
+    assert script.write_date(day, "the {nth} of {month}, {y}") == "the 3rd of march, 2017"
+    assert script.write_date(day, "{weekday}, {d} {mon} '{yy}") == "friday, 3 mar '17"
+    endings = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th"}
+    endings |= {21: "21st", 22: "22nd", 23: "23rd", 30: "30th", 31: "31st"}
+    for number, expected in endings.items():
+        assert script.write_date(script.datetime.date(2000, 1, number), "{nth}") == expected
+
+
+def test_no_day_is_in_two_splits_and_every_form_is_read_back():
+    splits = script.toy_splits("dates", 4000)
+    days = [{target for _, target in splits[part]} for part in ("train", "val", "test")]
+    assert sum(map(len, days)) == len(set.union(*days)) == 4000
+    assert len(script.date_pairs(10**6)) == script.NUM_DAYS
+    pairs = script.date_pairs(3000)
+    assert pairs == script.date_pairs(3000)
+    for source, target in pairs:  # an answer follows from its source: two digits say the century
+        year, month, day = target.split("-")
+        assert 1950 <= int(year) <= 2049 and year[2:] in source and str(int(day)) in source
+        assert script.MONTHS[int(month) - 1][:3] in source or str(int(month)) in source
+
+
+def test_no_number_is_in_two_splits():
+    splits = script.toy_splits("reverse", 2000)
+    sources = [{source for source, _ in splits[part]} for part in ("train", "val", "test")]
+    assert sum(map(len, sources)) == len(set.union(*sources))
+    assert all(source == target[::-1] for source, target in splits["test"])
+
+
+def test_vocabulary_is_from_the_training_pairs_only(tmp_path, monkeypatch):
+    folder = tmp_path / "multi30k"
+    folder.mkdir()
+    for stem, word in (("train", "cat"), ("val", "horse"), ("test_2016_flickr", "goose")):
+        for language in ("en", "fr"):
+            with gzip.open(folder / f"{stem}.{language}.gz", "wt", encoding="utf-8") as file:
+                file.write(f"a {word} .\n" * 10)
+    seen = {}
+    monkeypatch.setattr(
+        script, "introduce", lambda model, data, vocabs, *rest: seen.update(vocabs=vocabs)
+    )
+    metrics = script.main(
+        ["--data-dir", str(tmp_path), "--epochs", "1", "--hidden-size", "4", "--no-plots",
+         "--output-dir", str(tmp_path / "out"), "--threads", "1"]
+    )  # fmt: skip
+    assert metrics["dataset"] == "multi30k" and metrics["embedded"] is False
+    assert seen["vocabs"][0].get_itos() == [*script.SPECIALS, ".", "a", "cat"]
+
+
+# ---------------------------------------------------------------- looking inside
+
+
+def test_swaps_are_counted_without_the_end():
+    looked_at = torch.eye(4)[[0, 2, 1, 3, 0]]  # the last row is that of <eos>
+    assert script.num_swaps(looked_at) == 1
+    assert script.num_swaps(torch.eye(4)) == 0
+
+
+def test_examples_are_right_answers_and_a_swap_comes_first(monkeypatch):
+    pairs = [(tuple("12345")[:n], tuple("54321")[:n]) for n in (5, 5, 5)]
+    outputs = [pairs[0][1], ("9",), pairs[2][1]]
+    swapped = iter([torch.eye(6), torch.eye(6).flip(0)])
+    monkeypatch.setattr(script, "alignment", lambda *parts: next(swapped))
+    examples = script.choose_examples(None, None, pairs, outputs, 2)
+    assert [example[1] for example in examples] == [pairs[2][1], pairs[0][1]]
+    assert script.num_swaps(examples[0][2]) > 0
+
+
+# ---------------------------------------------------------------- the command line
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a checkpoint and the metrics of the run that made it."""
+    folder = tmp_path_factory.mktemp("trained run")
+    done = run_script(NAME, *TINY, "--save-model", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads((folder / "outputs" / NAME / "metrics.json").read_text())
+
+
+def test_quick_run_makes_figures_and_beats_the_baselines(tmp_path):
+    done = run_script(NAME, "--quick", "--translate", "3rd march '49", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    output = tmp_path / "outputs" / NAME
+    assert {path.stem for path in output.glob("*.png")} == {
+        "by_length", "alignments", "training_curves"
+    }  # fmt: skip
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["embedded"] is True and metrics["config"]["task"] == "dates"
+    assert metrics["test"]["exact_match"] > max(metrics["baselines"].values()) + 0.1
+    assert "3rd march '49\n  -> 2049-03-03" in done.stdout or "<-" in done.stdout
+    assert not (tmp_path / "models").exists()
+
+
+def test_same_seed_same_metrics(trained, tmp_path):
+    again = script.main([*TINY, "--output-dir", str(tmp_path)])
+    assert same_but_for_times(again) == same_but_for_times(trained[1])
+
+
+def test_resumed_run_equals_one_straight_bit_for_bit(trained, tmp_path, monkeypatch):
+    folder, straight = trained
+    command = [*TINY, "--save-model", "--path", str(tmp_path / "m.pt")]
+    command += ["--output-dir", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(script, "evaluate", InterruptedAfter(1, script.evaluate))
+        with pytest.raises(KeyboardInterrupt, match=r"m\.last\.pt.*--resume"):
+            script.main(command)
+    resumed = script.main([*command, "--resume"])
+    assert same_but_for_times(resumed) == same_but_for_times(straight)
+    weights = [
+        ru.load_checkpoint(path, NAME)["weights"]
+        for path in (tmp_path / "m.pt", folder / "models" / f"{NAME}.pt")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_eval_only_in_a_fresh_process_gives_the_same_test_figures(trained):
+    folder, metrics = trained
+    flags = ["--eval-only", "--path", f"models/{NAME}.pt", "--output-dir", "evaluated"]
+    done = run_script(NAME, *flags, "--beam-size", "2", "--threads", "1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    evaluated = json.loads((folder / "evaluated" / "metrics.json").read_text())
+    assert evaluated["test"].pop("beam")  # asked for now, not when it was trained
+    assert evaluated["test"] == metrics["test"] and evaluated["embedded"] is True
+    assert (folder / "evaluated" / "alignments.png").exists()
+
+
+def test_translate_needs_the_checkpoint_alone_and_draws(trained, tmp_path):
+    shutil.copy(trained[0] / "models" / f"{NAME}.pt", tmp_path / "mine.pt")
+    flags = ["--translate", "3 march 2017", "5 ~ may 1999", "--path", "mine.pt"]
+    done = run_script(NAME, *flags, "--output-dir", "drawn", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "3 march 2017\n  -> " in done.stdout and "never seen in training: ~" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "mine.pt"]
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["alignments.png"]
+
+
+def test_translate_reads_standard_input(trained, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", iter(["3 march 2017\n", "\n", "4 may 2001\n"]))
+    path = str(trained[0] / "models" / f"{NAME}.pt")
+    answers = script.main(["--translate", "-", "--path", path, "--no-plots"])
+    assert list(answers) == ["3 march 2017", "4 may 2001"]
+
+
+@pytest.mark.parametrize("kind", ["additive", "dot", "scaled-dot-product", "none"])
+def test_every_type_runs(tmp_path, kind):
+    flags = [flag for flag in TINY if flag != "--no-plots"] + ["--epochs", "1"]
+    metrics = script.main([*flags, "--attention-type", kind, "--output-dir", str(tmp_path)])
+    assert (tmp_path / "alignments.png").exists() == (kind != "none")
+    assert set(metrics["by_length"]) == {kind}
+
+
+def test_compare_trains_the_same_without_attention(tmp_path, capsys):
+    metrics = script.main([*TINY, "--compare", "--output-dir", str(tmp_path)])
+    assert set(metrics["by_length"]) == {"general", "none"}
+    assert len(metrics["compare"]["history"]) == len(metrics["history"])
+    gain = metrics["test"]["exact_match"] - metrics["compare"]["test"]["exact_match"]
+    assert f"{gain:+.4f}" in capsys.readouterr().out
+
+
+def test_numbers_are_reversed_and_longer_ones_scored_too(tmp_path):
+    flags = ["--task", "reverse", "--max-examples", "300", "--epochs", "1", "--hidden-size", "8"]
+    metrics = script.main([*flags, "--threads", "1", "--output-dir", str(tmp_path)])
+    assert max(metrics["by_length"]["general"]) == 30
+
+
+GOOD = "".join(f"line {n}.\tligne {n}.\n" for n in range(12))
+
+
+def test_own_pairs_with_a_third_column_and_ten_lines_are_enough(tmp_path, capsys):
+    path = tmp_path / "paires à moi.tsv"
+    rows = [row + "\tCC-BY" for row in GOOD.splitlines()[:10]]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    flags = ["--data", str(path), "--epochs", "1", "--hidden-size", "8", "--threads", "1"]
+    metrics = script.main([*flags, "--output-dir", str(tmp_path / "out")])
+    assert metrics["dataset"] == str(path) and metrics["embedded"] is False
+    assert "bleu" in metrics["test"] and "<eos>" in capsys.readouterr().out
+    assert (tmp_path / "out" / "alignments.png").exists()
+
+
+def test_without_data_dates_stand_in_with_a_warning_nobody_can_miss(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--epochs", "1", "--max-examples", "100", "--hidden-size", "8", "--no-plots"]
+    metrics = script.main([*flags, "--data-dir", "nothing", "--threads", "1"])
+    assert metrics["embedded"] is True and metrics["config"]["task"] == "dates"
+    assert "EMBEDDED" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "fragments"),
+    [
+        (["--epochs", "0"], ["--epochs", "1 or more"]),
+        (["--attention-type", "cosine"], ["--attention-type", "cosine", "additive"]),
+        (["--data", "nowhere.tsv"], ["nowhere.tsv", "no such file"]),
+        (["--data", "one_column.tsv"], ["one_column.tsv, line 1", "no tab"]),
+        (["--data", "x.tsv", "--task", "dates"], ["--data", "--task dates"]),
+        (["--dataset", "multi30k", "--task", "reverse"], ["multi30k", "--task reverse"]),
+        (["--task", "translate", "--dataset", "embedded"], ["--task translate", "dates"]),
+        (["--task", "translate", "--data-dir", "empty"], ["train.en.gz", "--offline"]),
+        (["--compare", "--attention-type", "none"], ["--compare", "none"]),
+        (["--translate", "", "--path", "good.pt"], ["--translate", "no word"]),
+        (["--eval-only", "--path", "absent.pt"], ["absent.pt", "--save-model"]),
+        (["--eval-only", "--path", "good.pt", "--task", "reverse"], ["good.pt", "dates only"]),
+        (["--eval-only", "--path", "good.pt", "--data", "x.tsv"], ["good.pt", "dates only"]),
+        (["--translate", "12", "--path", "broken.pt"], ["broken.pt", "damaged"]),
+        (["--translate", "12", "--path", "other.pt"], ["other.pt", "05_lstm_sentiment"]),
+        (["--translate", "12", "--path", "hollow.pt"], ["hollow.pt", "does not fit"]),
+        (["--quick", "--resume"], ["nothing to resume", "--save-model"]),
+    ],
+)  # fmt: skip
+def test_mistakes_end_in_one_line_and_status_2(
+    trained, tmp_path, flags, fragments, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 no")
+    (tmp_path / "one_column.tsv").write_text("one\n" * 12, encoding="utf-8")
+    shutil.copy(trained[0] / "models" / f"{NAME}.pt", tmp_path / "good.pt")
+    ru.save_checkpoint(tmp_path / "other.pt", "05_lstm_sentiment", vocab=[])
+    ru.save_checkpoint(tmp_path / "hollow.pt", NAME, vocabs=[["<unk>"], ["<unk>"]])
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert_one_line_error(run_here(script, flags, capsys), *fragments)
+    after = {path.name for path in tmp_path.iterdir()} - {"outputs", "models"}
+    assert sorted(after) == before
+
+
+def test_resuming_with_another_configuration_is_an_error(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained[0])
+    done = run_here(script, [*TINY, "--attention-type", "dot", "--resume"], capsys)
+    assert_one_line_error(done, "--attention-type general", "dot")
+
+
+def test_multi30k_translates_better_than_it_copies_where_it_is(tmp_path):
+    folder = os.path.join(os.environ.get("RNN_DATA_DIR", "data"), "multi30k")
+    if not os.path.isfile(os.path.join(folder, "train.en.gz")):
+        pytest.skip("multi30k is not here")
+    flags = ["--max-examples", "600", "--epochs", "1", "--hidden-size", "16", "--no-plots"]
+    metrics = script.main([*flags, "--lr", "0.01", "--output-dir", str(tmp_path)])
+    assert metrics["dataset"] == "multi30k" and metrics["embedded"] is False
+    assert metrics["test"]["loss"] < 7.0  # ln 1,100 for a guess
+
+
+def test_help_survives_a_cp1252_console_and_imports_nothing_heavy(tmp_path):
+    done = run_script(NAME, "--help", cwd=tmp_path, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0 and "--attention-type" in done.stdout
+    assert_help_imports_nothing_heavy(NAME, "--attention-type")
