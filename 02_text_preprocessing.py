@@ -413,7 +413,7 @@ PACK_EXAMPLE = ["the museum is closed on Friday.", "see you next Monday!", "mind
 
 # nn.RNN can skip padding altogether.  A packed sequence stores the batch step by step: all
 # first words, then all second words, and so on, only of sentences that are still running;
-# batch_sizes[t] says how many those are.  (Chapter 07 needs it; on a CPU, buckets are faster.)
+# batch_sizes[t] says how many those are.  (08 and 09 may need it; on a CPU, buckets are faster.)
 def show_packing() -> list[int]:
     """Pack a batch, show what is stored, and assert that unpacking restores the batch."""
     tokens = tokenize_all(PACK_EXAMPLE)

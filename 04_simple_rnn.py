@@ -691,7 +691,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("start here").add_argument
     add("--epochs", type=ru.at_least(1), default=20, help="passes over the training names")
-    add("--predict", nargs="+", metavar="NAME", type=name_argument, help="where is it from?")
+    add("--predict", nargs="+", action="extend", metavar="NAME", type=name_argument,
+        help="where is it from?")  # fmt: skip
     add(
         "--dataset",
         choices=("auto", "names", "embedded"),

@@ -221,7 +221,7 @@ EMBEDDING_SIZE = 100
 FORGET_BIAS = 1.0
 # Words with a vector of their own; all others share that of <unk>.  With 25,000 the network
 # learned the names in its films by heart, and did worse on the other films of validation.
-VOCABULARY = 5_000
+VOCABULARY = 3_000
 
 
 class Gates(NamedTuple):
@@ -778,8 +778,9 @@ QUICK = {
 def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("start here").add_argument
-    add("--epochs", type=ru.at_least(1), default=5, help="passes over the training reviews")
-    add("--predict", action="append", metavar="TEXT", help="praise or blame? (-: lines of stdin)")
+    add("--epochs", type=ru.at_least(1), default=8, help="passes over the training reviews")
+    add("--predict", nargs="+", action="extend", metavar="TEXT",
+        help="praise or blame? (-: lines of stdin)")  # fmt: skip
     add("--lesson", choices=("memory",), help="which cell remembers? no reviews needed")
     names = ("auto", "imdb", "embedded")
     add("--dataset", choices=names, default="auto", help="auto: imdb if to be had")
@@ -995,9 +996,10 @@ if __name__ == "__main__":
 # 3. Explain a failure: `--read-state padded --max-examples 3000`.  Nothing crashes and the
 #    loss is finite.  Which two lines of this script would you show to a colleague whose model
 #    "does not learn", and which test in tests/test_05_lstm_sentiment.py would have caught it?
-# 4. Modify the code: in `learn_to_recall`, let the delay change from update to update
-#    (`DELAYS[update % 4]`).  Which cells now recall across 40 steps that could not before?
-#    Learning from easy cases first has a name: look it up.
+# 4. Modify the code: in `learn_to_recall`, let the delay change from update to update: name the
+#    loop's variable `update` and ask `recall_batch` for `DELAYS[update % 4]`.  Which cells now
+#    recall across 40 steps that could not before?  Learning from easy cases first has a name:
+#    look it up.
 # 5. An open question: shuffling the words of the test reviews costs little.  Does that mean the
 #    LSTM ignores order, or that reviews repeat themselves?  Invent a measurement that
 #    tells the two apart, for example with `--predict` on pairs like "not bad, good" and

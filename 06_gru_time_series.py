@@ -773,6 +773,8 @@ def parse_args(argv=None) -> argparse.Namespace:
             "--forecast with --path goes on from the series inside the checkpoint; drop --data "
             "and --dataset, or train with --save-model"
         )
+    if args.compare_cells and args.eval_only:
+        raise ru.UserError("--compare-cells trains models, and --eval-only none; drop one of them")
     if args.from_scratch and args.cell != "gru":
         raise ru.UserError("--from-scratch is a GRU; drop --cell")
     return args
@@ -1001,7 +1003,7 @@ if __name__ == "__main__":
 #    smallest and largest value of each stretch in `main`, and watch the linear model.
 # 4. Modify the code: in `train`, let `calibrate` take its errors from splits["train"], and run
 #    `--dataset stock`.  What happens to the coverage on test, and why are the errors on the
-#    training stretch no use for that?
+#    training stretch no use for that?  (The line that says "measured on val" will not know.)
 # 5. An open question: the validation stretch of GOOG holds a fall of its own, and so the 90 %
 #    intervals hold far more than 90 % of the summer of 2008.  They look back on all of that
 #    stretch alike.  How would you let them widen and narrow within days?

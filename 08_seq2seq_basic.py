@@ -252,7 +252,9 @@ def answers(model, split, vocab, max_length: int, beam_size: int = 1) -> list:
     """Decode a split without a look at its targets; return a tuple of words for each source."""
     model.eval()
     found: list = [None] * len(split.pairs)
-    for rows in ru.BucketBatchSampler(split.source_lengths.cpu(), 256, equal=True):
+    for rows in ru.BucketBatchSampler(
+        split.source_lengths.cpu(), max(1, 256 // beam_size), equal=True
+    ):
         lengths = split.source_lengths[rows]
         batch = (model, split.sources[rows, : lengths[0]], lengths, max_length)
         tokens = greedy(*batch) if beam_size == 1 else beam_search(*batch, beam_size)[0]
@@ -530,7 +532,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add = parser.add_argument_group("start here").add_argument
     add("--task", choices=tuple(DEFAULTS), help="without it: reverse, or translate with --data")
     add("--epochs", type=ru.at_least(1), default=30, help="passes over the training pairs")
-    add("--predict", nargs="+", metavar="TEXT", help="answer these")
+    add("--predict", nargs="+", action="extend", metavar="TEXT", help="answer these")
     add("--beam-size", type=ru.at_least(1), default=1, help="K of beam search; 1: greedy")
     add("--data", metavar="FILE.tsv", help="pairs to translate: source, tab, target")
     add("--save-model", action="store_true", help="keep the best model and the state to resume")
@@ -569,6 +571,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     for name, value in DEFAULTS[args.task].items():  # what was not given
         if getattr(args, name, None) is None:
             setattr(args, name, value)
+    if args.compare and args.eval_only:
+        raise ru.UserError("--compare trains models, and --eval-only none; drop one of them")
     if args.digits and args.digits + 2 > args.max_length:
         raise ru.UserError(f"--digits {args.digits}: needs --max-length {args.digits + 2} or more")
     return args

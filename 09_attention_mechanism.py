@@ -157,38 +157,49 @@ class Attention(nn.Module):
         return weights @ memory.values, weights
 
 
-# The encoder reads in both directions (chapter 07), so position s knows the words around it: that
-# is what makes it worth looking at.  Where the decoder of chapter 08 got the last state and
-# nothing else, this one gets all outputs.  It still starts from a state made of the two last ones.
+# A table that starts with N(0, 1), PyTorch's default, learns slowly: Adam moves each number by
+# about the learning rate, whatever its size.  So start with small numbers and multiply by sqrt(E)
+# on the way out (Vaswani et al. 2017): inputs of size 1 that move sqrt(E) times as fast.
+class ScaledEmbedding(nn.Embedding):
+    """Tokens (...) -> vectors (..., E) of size about 1, from a table of N(0, 1 / E)."""
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return super().forward(tokens) * math.sqrt(self.embedding_dim)
+
+
+# The encoder reads in both directions (chapter 07), with half the state for each, so position s
+# knows the words around it: that is what makes it worth looking at.  Where the decoder of chapter
+# 08 got the last state and nothing else, this one gets all outputs.  It still starts from a state
+# that is made of the two last ones.
 class Encoder(nn.Module):
     """Bidirectional LSTM: sources (B, S) -> outputs (B, S, H), the decoder's first state."""
 
     def __init__(self, vocab_size: int, embedding_size: int, hidden_size: int, dropout: float):
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.embedding = ScaledEmbedding(vocab_size, embedding_size)
         self.dropout = nn.Dropout(dropout)
-        self.rnn = nn.LSTM(embedding_size, hidden_size, batch_first=True, bidirectional=True)
-        self.to_values = nn.Linear(2 * hidden_size, hidden_size)  # as long as a query
-        self.to_state = nn.Linear(2 * hidden_size, 2 * hidden_size)
+        options = {"batch_first": True, "bidirectional": True}
+        self.rnn = nn.LSTM(embedding_size, hidden_size // 2, **options)
+        self.to_state = nn.Linear(hidden_size, 2 * hidden_size)
         ru.initialise_recurrent(self.rnn)
 
     def forward(self, sources: torch.Tensor, lengths: torch.Tensor):
         """(B, S) tokens, (B,) -> outputs (B, S', H) up to the longest, (h, c) each (1, B, H)."""
         embedded = self.dropout(self.embedding(sources))  # (B, S, E)
         if int(lengths.min()) == int(lengths.max()):  # the rule here: batches of one length
-            outputs, (h_n, _) = self.rnn(embedded[:, : lengths[0]])  # (B, S', 2H), (2, B, H)
+            outputs, (h_n, _) = self.rnn(embedded[:, : lengths[0]])  # (B, S', H), (2, B, H / 2)
         else:  # the backward direction must not start on padding
             packed = pack_padded_sequence(
                 embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
             )
             outputs, (h_n, _) = self.rnn(packed)
             outputs, _ = pad_packed_sequence(outputs, batch_first=True)
-        ends = torch.cat([h_n[0], h_n[1]], dim=1)  # (B, 2H), each direction after its last token
+        ends = torch.cat([h_n[0], h_n[1]], dim=1)  # (B, H), each direction after its last token
         h_0, c_0 = torch.tanh(self.to_state(ends)).chunk(2, dim=1)  # each (B, H)
-        return self.dropout(self.to_values(outputs)), (
-            h_0[None].contiguous(),
-            c_0[None].contiguous(),
-        )
+        return outputs, (h_0[None].contiguous(), c_0[None].contiguous())
 
 
 # When does the decoder look?  Two papers, two answers, and the difference decides about speed.
@@ -211,13 +222,12 @@ class Seq2Seq(nn.Module):
         self.kind = args.attention_type
         self.encoder = Encoder(source_size, E, H, args.dropout)
         self.attention = Attention(self.kind, H)
-        self.embedding = nn.Embedding(target_size, E)
+        self.embedding = ScaledEmbedding(target_size, E)
         context_size = H if self.kind == "additive" else 0
         self.rnn = nn.LSTM(E + context_size, H, batch_first=True)
         self.readout = nn.Linear(H if self.kind == "none" else 2 * H, E)
         self.output = nn.Linear(E, target_size)
-        # One table reads words and writes them (tied weights): half the parameters to learn, and
-        # less to learn by heart.
+        # One table reads words and writes them (tied weights): fewer numbers to learn by heart.
         self.output.weight = self.embedding.weight
         self.dropout = nn.Dropout(args.dropout)
         ru.initialise_recurrent(self.rnn)
@@ -302,7 +312,7 @@ def translate(model, split, vocab, max_length: int, beam_size: int = 1) -> list[
     model.eval()
     found: list = [()] * len(split.pairs)
     for rows in ru.BucketBatchSampler(
-        split.source_lengths.cpu(), 256 // beam_size or 1, equal=True
+        split.source_lengths.cpu(), max(1, 256 // beam_size), equal=True
     ):
         lengths = split.source_lengths[rows]
         sources = split.sources[rows, : lengths[0]]
@@ -511,12 +521,20 @@ TOY |= {"batch_size": 64, "lr": 5e-3, "patience": 4, "max_length": 50, "epochs":
 DEFAULTS = {
     "translate": {
         "hidden_size": 256, "embedding_size": 128, "dropout": 0.3, "label_smoothing": 0.1,
-        "batch_size": 64, "lr": 3e-3, "patience": 4, "max_length": 60, "epochs": 8,
+        "batch_size": 64, "lr": 3e-3, "patience": 4, "max_length": 60, "epochs": 10,
     },
     "dates": TOY,
     "reverse": TOY,
 }  # fmt: skip
 QUICK = {"dataset": "embedded", "epochs": 3, "hidden_size": 48, "max_examples": 1500, "lr": 1e-2}
+
+
+def even_number(text: str) -> int:
+    """For --hidden-size: each direction of the encoder gets one half."""
+    number = ru.at_least(2)(text)
+    if number % 2:
+        raise argparse.ArgumentTypeError(f"{text} is odd; each direction gets one half")
+    return number
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -526,8 +544,9 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--task", choices=tuple(DEFAULTS), help=tasks)
     add("--attention-type", choices=ATTENTION_TYPES, default="general",
         help="how well a source position answers: the formula of the scores")  # fmt: skip
-    add("--epochs", type=ru.at_least(1), help="passes over the training pairs (8)")
-    add("--translate", nargs="+", metavar="TEXT", help="translate these (-: lines of stdin)")
+    add("--epochs", type=ru.at_least(1), help="passes over the training pairs (10; toys: 8)")
+    add("--translate", nargs="+", action="extend", metavar="TEXT",
+        help="translate these (-: lines of stdin)")  # fmt: skip
     add("--data", metavar="FILE.tsv", help="your own pairs: source, tab, target")
     add("--save-model", action="store_true", help="keep the best model and the state to resume")
     add("--path", help=f"the checkpoint (default: models/{TUTORIAL}.pt)")
@@ -543,7 +562,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
 
     add = parser.add_argument_group("model and training").add_argument
-    add("--hidden-size", type=ru.at_least(1), help="H, of each direction (256; toys: 128)")
+    add("--hidden-size", type=even_number, help="H, an even number (256; toys: 128)")
     add("--dropout", type=ru.between(0, 0.95), help="share zeroed (0.3; toys: 0)")
     add("--lr", type=ru.between(0, 10, open_low=True), help="peak rate (0.003; toys: 0.005)")
     add("--batch-size", type=ru.at_least(1), help="pairs per update (64)")
@@ -562,6 +581,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         args.dataset = "multi30k"  # asked for by name: no stand-in
     if args.compare and args.attention_type == "none":
         raise ru.UserError("--compare: sets an attention type against none; give another one")
+    if args.compare and args.eval_only:
+        raise ru.UserError("--compare trains a model, and --eval-only none; drop one of them")
     return args
 
 

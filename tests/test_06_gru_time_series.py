@@ -523,6 +523,7 @@ def test_bad_files_get_the_documented_answer(content, flags, fragments, csv_file
         (["--forecast", "3", "--path", "absent.pt"], ["absent.pt", "--save-model"]),
         (["--forecast", "3", "--path", "hollow.pt", "--dataset", "sine"], ["drop --data"]),
         (["--forecast", "3", "--path", "hollow.pt"], ["hollow.pt", "does not fit"]),
+        (["--eval-only", "--compare-cells"], ["--compare-cells", "--eval-only"]),
         (["--eval-only", "--path", "other.pt"], ["other.pt", "saved by 04_simple_rnn"]),
     ],
 )

@@ -555,6 +555,7 @@ def test_own_pairs(tmp_path, capsys):
         (["--predict", "12", "--path", "other.pt"], ["other.pt", "05_lstm_sentiment"]),
         (["--predict", "12", "--path", "hollow.pt"], ["hollow.pt", "does not fit"]),
         (["--quick", "--resume"], ["nothing to resume", "--save-model"]),
+        (["--eval-only", "--compare", "capacity"], ["--compare", "--eval-only"]),
         (["--eval-only", "--resume"], ["--eval-only", "--resume"]),
     ],
 )  # fmt: skip

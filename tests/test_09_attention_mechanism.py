@@ -41,7 +41,7 @@ def sharp_model(kind="general"):
     """Untrained, but with opinions: answers of different lengths, and beams that differ."""
     model = tiny_model(kind, hidden_size=24)
     with torch.no_grad():
-        for layer in (model.encoder.to_state, model.encoder.to_values, model.readout, model.output):
+        for layer in (model.encoder.to_state, model.readout, model.output):
             layer.weight.mul_(6)
         model.output.bias[[script.PAD, script.UNK, script.BOS]] = -1e4
     return model
@@ -530,6 +530,7 @@ def test_without_data_dates_stand_in_with_a_warning_nobody_can_miss(tmp_path, mo
     ("flags", "fragments"),
     [
         (["--epochs", "0"], ["--epochs", "1 or more"]),
+        (["--hidden-size", "7"], ["--hidden-size", "7 is odd"]),
         (["--attention-type", "cosine"], ["--attention-type", "cosine", "additive"]),
         (["--data", "nowhere.tsv"], ["nowhere.tsv", "no such file"]),
         (["--data", "one_column.tsv"], ["one_column.tsv, line 1", "no tab"]),
@@ -539,6 +540,7 @@ def test_without_data_dates_stand_in_with_a_warning_nobody_can_miss(tmp_path, mo
         (["--task", "translate", "--data-dir", "empty"], ["train.en.gz", "--offline"]),
         (["--compare", "--attention-type", "none"], ["--compare", "none"]),
         (["--translate", "", "--path", "good.pt"], ["--translate", "no word"]),
+        (["--eval-only", "--compare"], ["--compare", "--eval-only"]),
         (["--eval-only", "--path", "absent.pt"], ["absent.pt", "--save-model"]),
         (["--eval-only", "--path", "good.pt", "--task", "reverse"], ["good.pt", "dates only"]),
         (["--eval-only", "--path", "good.pt", "--data", "x.tsv"], ["good.pt", "dates only"]),
