@@ -301,8 +301,8 @@ def compare_with_torchtext(sentences: list[str]) -> str:
 # ----------------------------------------------------------------------
 
 
-# Pitfall: splitting makes a new string for each occurrence of "the".  Interning keeps one
-# copy per distinct word, and 25,000 film reviews then fit in memory as lists.
+# Pitfall: splitting makes a new string for each occurrence of "the".  Interning keeps one copy
+# of each distinct word, and 25,000 film reviews then fit in memory as lists.
 def tokenize_all(sentences: list[str]) -> list[list[str]]:
     """Tokenise with basic_english; a text without tokens (only quotes) becomes [<unk>]."""
     return [list(map(sys.intern, ru.basic_english(text))) or [ru.Vocab.UNK] for text in sentences]

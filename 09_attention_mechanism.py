@@ -520,7 +520,7 @@ TOY = {"hidden_size": 128, "embedding_size": 32, "dropout": 0.0, "label_smoothin
 TOY |= {"batch_size": 64, "lr": 5e-3, "patience": 4, "max_length": 50, "epochs": 8}
 DEFAULTS = {
     "translate": {
-        "hidden_size": 256, "embedding_size": 128, "dropout": 0.3, "label_smoothing": 0.1,
+        "hidden_size": 256, "embedding_size": 128, "dropout": 0.2, "label_smoothing": 0.1,
         "batch_size": 64, "lr": 3e-3, "patience": 4, "max_length": 60, "epochs": 10,
     },
     "dates": TOY,
@@ -563,7 +563,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 
     add = parser.add_argument_group("model and training").add_argument
     add("--hidden-size", type=even_number, help="H, an even number (256; toys: 128)")
-    add("--dropout", type=ru.between(0, 0.95), help="share zeroed (0.3; toys: 0)")
+    add("--dropout", type=ru.between(0, 0.95), help="share zeroed (0.2; toys: 0)")
     add("--lr", type=ru.between(0, 10, open_low=True), help="peak rate (0.003; toys: 0.005)")
     add("--batch-size", type=ru.at_least(1), help="pairs per update (64)")
     add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")

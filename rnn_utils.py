@@ -84,7 +84,10 @@ def run(main: Callable[[], Any]) -> None:
     """Call `main` as a program: clean one-line errors, clean Ctrl-C, a safe console.
 
     Exit status: 0 when `main` returns, 2 for a mistake of the user's, 130 after Ctrl-C.
+    In a notebook, whose command line is not ours, it does nothing: call `main([flags])` there.
     """
+    if "ipykernel" in sys.modules:
+        return
     for stream in (sys.stdout, sys.stderr):
         # A Windows console in code page 1252 cannot print every character; print "?"
         # in its place rather than stop half-way through a training run.

@@ -437,3 +437,8 @@ def test_run_turns_errors_into_a_line_and_a_status(error, status, text, capsys):
         ru.run(main)
     assert stop.value.code == status
     assert capsys.readouterr().err.strip().splitlines()[-1].endswith(text)
+
+
+def test_in_a_notebook_nothing_runs_by_itself(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    ru.run(lambda: pytest.fail("the flags of a notebook's kernel are not the script's"))
