@@ -778,3 +778,21 @@ def main(argv=None) -> dict:
 
 if __name__ == "__main__":
     ru.run(main)
+
+
+# %% ------------------------------------------------------------------
+# Exercises
+# ----------------------------------------------------------------------
+# 1. Predict, then run: `--task dates --epochs 4`.  Which characters of "tuesday the 3rd of mar,
+#    2017" will never get any weight in alignments.png, and where does the decoder look for the
+#    first "0" of a month?
+# 2. Change one flag: `--task reverse --attention-type none`, then `general`.  In by_length.png,
+#    what has attention cured left of the dashed line, and what not right of it?
+# 3. Explain a failure: take the line with `masked_fill` out of `Attention.forward` and run
+#    `python -m pytest tests/test_09_attention_mechanism.py -k padding`.  Why does the training
+#    loss not show the fault, and who would have met it first?  (Look at `BucketBatchSampler`.)
+# 4. Modify the code: let the scores of `dot` be cosines, q . k_s / (|q| |k_s|).  Why does the
+#    network now learn badly, and why well again when they are multiplied by 10?
+# 5. An open question: attention finds a position by what stands there.  To reverse a number the
+#    decoder must know *where* it is in it.  How do the states of this encoder tell the 7 in the
+#    third place from the 7 in the ninth, and what do Transformers, which have no states, do?
