@@ -8,6 +8,10 @@ import json
 import math
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +171,7 @@ def test_forget_gate_is_open_and_recurrent_matrices_orthogonal():
 
 def training_args(**changes):
     flags = {"level": "char", "epochs": 1, "lr": 1e-2, "sequence_length": 5, "clip": 1.0, "seed": 0}
-    return argparse.Namespace(**{**flags, "stateless": False, **changes})
+    return argparse.Namespace(**{**flags, "stateless": False, "amp": False, **changes})
 
 
 def states_seen_in_training(monkeypatch, **changes):
@@ -201,6 +205,116 @@ def test_model_can_overfit_one_batch(monkeypatch):
     for epoch in range(1, 151):
         row = script.train_epoch(model, streams, optimizer, tiny_vocab(), epoch, args)
     assert row["train_loss"] < 0.05
+
+
+def test_amp_trains_in_bfloat16_and_evaluates_in_float32(monkeypatch):
+    monkeypatch.setattr(script, "write_line", lambda *_: "")
+    streams, rows, dtypes = script.make_streams(random_ids(2 * 60 + 1), 2, 5), {}, []
+    for amp in (False, True):
+        model = tiny_model(hidden_size=32)
+        model.register_forward_hook(lambda *call: dtypes.append(call[-1][0].dtype))
+        optimizer = torch.optim.AdamW(model.parameters())
+        args = training_args(amp=amp)
+        rows[amp] = script.train_epoch(model, streams, optimizer, tiny_vocab(), 1, args)
+        script.evaluate(model, random_ids(20))
+        assert dtypes == [torch.bfloat16 if amp else torch.float32] * 12 + [torch.float32]
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        dtypes.clear()
+    assert 0 < abs(rows[True]["train_loss"] - rows[False]["train_loss"]) < 0.01
+
+
+# ---------------------------------------------------------------- more than one process
+
+
+def torchrun(*flags, cwd, **options):
+    """Start the script in two processes that talk through 127.0.0.1 alone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
+    command = [sys.executable, *launcher, "--master-port", port, script.__file__, *flags]
+    loopback = "lo0" if sys.platform == "darwin" else "lo"
+    variables = {"GLOO_SOCKET_IFNAME": loopback, "PYTHONIOENCODING": "utf-8", "RNN_OFFLINE": "1"}
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    options |= {"env": {**os.environ, **variables}, "encoding": "utf-8", **pipes}
+    return subprocess.Popen(command, cwd=cwd, **options)
+
+
+needs_torchrun = pytest.mark.skipif(
+    sys.platform == "win32" or not torch.distributed.is_available(),
+    reason="torchrun needs a PyTorch with libuv, which on Windows it has not",
+)
+
+
+@needs_torchrun
+def test_two_processes_learn_what_one_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = [*TINY, "--dropout", "0", "--epochs", "3"]
+    alone = script.main([*flags, "--output-dir", "alone"])
+    two = torchrun(*flags, "--save-model", cwd=tmp_path)
+    printed, errors = two.communicate(timeout=120)
+    assert two.returncode == 0 and "Warning" not in errors, errors
+    assert printed.count("finished: after 3 epochs") == printed.count("sample 1:") == 1
+    together = json.loads((tmp_path / "outputs" / NAME / "metrics.json").read_text())
+    for row, same in zip(together["history"], alone["history"]):
+        for measure in ("train_loss", "val_loss", "gradient_norm"):
+            assert row[measure] == pytest.approx(same[measure], abs=1e-4)
+    assert together["test"]["loss"] == pytest.approx(alone["test"]["loss"], abs=1e-4)
+    # What two have saved, one can load, score and resume.
+    model, vocab, _ = script.load_model(tmp_path / "models" / f"{NAME}.pt", "cpu")
+    assert "".join(script.generate(model, vocab, [1], 5, seed=0))
+    resumed = script.main([*flags, "--resume", "--output-dir", "alone"])
+    assert same_but_for_times(resumed) == same_but_for_times(together)
+
+
+@needs_torchrun
+def test_a_mistake_in_two_processes_is_named_once(tmp_path):
+    two = torchrun(*TINY, "--batch-size", "7", cwd=tmp_path)
+    printed, errors = two.communicate(timeout=120)
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and "--batch-size 7: 2 processes" in lines[0], errors
+    assert two.returncode != 0 and printed == "" and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@needs_torchrun
+def test_ctrl_c_in_two_processes_says_once_what_is_saved(tmp_path):
+    flags = [*TINY, "--epochs", "2000", "--patience", "0", "--save-model"]
+    two = torchrun(*flags, cwd=tmp_path, start_new_session=True)
+    for line in two.stdout:
+        if line.startswith("    2 "):  # the second epoch is over
+            break
+    os.killpg(two.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, errors = two.communicate(timeout=60)
+    assert errors.count("Stopped by Ctrl-C. The finished epochs are in") == 1, errors
+    state = ru.load_checkpoint(tmp_path / "models" / f"{NAME}.last.pt", NAME, resuming=True)
+    assert len(state["history"]) >= 2
+
+
+def test_processes_restart_together_and_drop_different_units(monkeypatch):
+    monkeypatch.setattr(script, "write_line", lambda *_: "")
+    monkeypatch.setattr(script, "RESTART", 0.5)
+    monkeypatch.setattr(script, "NUM_PROCESSES", 2)
+    zeros, losses, draws = [], [], []
+
+    def from_all(value):  # process 0 runs first; the other gets what that one gave
+        if isinstance(value, list):
+            draws.append(value)
+            return draws[:1]
+        return [value, value]
+
+    monkeypatch.setattr(script, "from_all", from_all)
+    for rank in (0, 1):
+        monkeypatch.setattr(script, "RANK", rank)
+        model, seen = tiny_model(dropout=0.5), []
+        model.register_forward_hook(lambda _, given, out, seen=seen: seen.append(given[1] is None))
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
+        streams = script.make_streams(random_ids(2 * 100 + 1), 2, 5)
+        row = script.train_epoch(model, streams, optimizer, tiny_vocab(), 1, training_args())
+        zeros.append(seen)
+        losses.append(row["train_loss"])
+    assert zeros[0] == zeros[1] and 0 < sum(zeros[0]) < len(zeros[0])
+    assert losses[0] != losses[1]
 
 
 # ---------------------------------------------------------------- the n-gram baseline
