@@ -114,9 +114,9 @@ def encode_reversed(model: nn.Module, sources: torch.Tensor, lengths: torch.Tens
 def cosine_scores(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> torch.Tensor:
     """How well does each position answer?  (B, T, H), (B, S, H) -> scores (B, T, S).
 
-    In the spirit of `Attention.scores` of 09_attention_mechanism: a formula that the chapter
-    does not have, score = scale * cosine of the angle between query and key.  The lengths of
-    both no longer count.  A key or query of zeros scores 0, not NaN.
+    09_attention_mechanism, exercise 4, for `Attention.scores`: score = scale * cosine of the
+    angle between query and key.  The lengths of both no
+    longer count.  A key or query of zeros scores 0, not NaN.
     """
     raise NotImplementedError
 
