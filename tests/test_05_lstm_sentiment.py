@@ -568,3 +568,49 @@ def test_real_reviews_beat_the_majority_after_one_short_epoch(tmp_path):
     )  # fmt: skip
     assert metrics["embedded"] is False and metrics["dataset"] == "imdb"
     assert metrics["test"]["accuracy"] > metrics["baselines"]["majority label"] + 0.1
+
+
+def test_own_texts_of_the_same_words_are_one_text(tmp_path):
+    path = tmp_path / "phones.csv"
+    rows = [f"Great phone{'!' * n},pos\nPoor phone{' !' * n},neg\nmodel {n},pos\nno {n},neg"
+            for n in range(1, 9)]  # fmt: skip
+    rows += ["great  phone !,pos", "GREAT phone!,pos"]
+    path.write_text("text,label\n" + "\n".join(rows), encoding="utf-8")
+    args = script.parse_args(["--data", str(path)])
+    parts, _ = script.load_reviews(args)
+    texts = [tuple(corpus[row]) for corpus in parts.values() for row in range(len(corpus))]
+    assert len(texts) == len(set(texts)) == 32
+
+
+def test_words_not_parted_by_spaces_are_one_line(tmp_path, capsys):
+    path = tmp_path / "unspaced.csv"
+    rows = [f"w{n}a{n},{'pos' if n % 2 else 'neg'}" for n in range(30)]
+    path.write_text("text,label\n" + "\n".join(rows), encoding="utf-8")
+    done = run_here(script, ["--data", str(path), "--output-dir", str(tmp_path)], capsys)
+    assert_one_line_error(done, "unspaced.csv", "no word stands twice", "spaces")
+
+
+def test_rare_words_do_not_stop_the_word_counts():
+    words = [f"w{n}" for n in range(1200)]
+    corpus = ru.Corpus.from_tokens([[word] for word in words], ["pos", "neg"] * 600)
+    scores = script.word_count_baselines({"train": corpus, "test": corpus})
+    assert scores["majority label"] == 0.5
+
+
+def test_shuffling_leaves_padding_at_the_end():
+    text = torch.tensor([5, 6, 7, 8, 9, 0, 0, 0])
+    split = script.Split(None, [text], torch.tensor([1.0]))
+    (shuffled,) = script.shuffle_words(split).inputs
+    assert sorted(shuffled[:5].tolist()) == [5, 6, 7, 8, 9] and not shuffled[5:].any()
+
+
+def test_lesson_leaves_the_metrics_of_a_training_run_alone():
+    assert script.parse_args(["--lesson", "memory"]).output_dir.endswith("lesson")
+
+
+def test_underscores_of_the_text_are_printed(capsys):
+    vocab = ru.Vocab(["<pad>", "<unk>", "a", "good", "film"])
+    ru.set_seed(0)
+    model = script.ReviewClassifier(len(vocab), script.parse_args(["--quick"]))
+    script.print_prediction(model, vocab, ["neg", "pos"], "a _really_ good film", 50)
+    assert "[_really_] 0." in capsys.readouterr().out

@@ -538,3 +538,21 @@ def test_trec_beats_the_majority_after_two_epochs(tmp_path):
          "--lr", "0.02", "--no-plots", "--output-dir", str(tmp_path)]
     )  # fmt: skip
     assert metrics["test"]["accuracy"] > metrics["baselines"]["majority label"] + 0.2
+
+
+def test_probes_learn_from_a_rare_label_too():
+    texts = [["so"] * 200] * 98 + [["no"] * 200] * 2
+    corpus = ru.Corpus.from_tokens(texts, ["ham"] * 98 + ["spam"] * 2)
+    names = script.Names(ru.Vocab(["<pad>", "<unk>", "so", "no"]), ["ham", "spam"], ["ham", "spam"])
+    args = script.parse_args(["--hidden-size", "4"])
+    split = script.encode(corpus, names, args)
+    model = script.TextClassifier(names, args)
+    for probe in script.fit_probes(model, split, num_states=1000).values():
+        assert probe.classes_.tolist() == [0, 1]
+
+
+def test_labels_that_the_model_does_not_know_are_one_line():
+    corpus = ru.Corpus.from_tokens([["so"]], ["animal"])
+    names = script.Names(ru.Vocab(["<pad>", "<unk>", "so"]), ["ham", "spam"], ["ham", "spam"])
+    with pytest.raises(ru.UserError, match="'animal' is not one that the model knows: ham, spam"):
+        script.encode(corpus, names, script.parse_args([]))
