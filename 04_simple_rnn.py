@@ -839,7 +839,7 @@ def main(argv=None) -> dict:
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
         baselines=references, test={**test, "accuracy_shuffled_letters": shuffled},
         gradient_first_to_last_letter=first_to_last, train_seconds=round(train_seconds, 3),
-        items_per_second=round(len(history) * len(data["train"].names) / train_seconds, 1),
+        items_per_second=ru.items_per_second(len(history) * len(data["train"].names), history),
     )  # fmt: skip
     ru.print_files(args, figures)
     for name in args.predict or []:

@@ -1010,7 +1010,8 @@ def main(argv=None) -> dict:
         args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
         baselines=references, test={**test, "accuracy_last_state": last_state},
-        train_seconds=round(train_seconds, 3), items_per_second=round(num_read / train_seconds, 1),
+        train_seconds=round(train_seconds, 3),
+        items_per_second=ru.items_per_second(num_read, history),
     )  # fmt: skip
     ru.print_files(args, figures)
     answer(args.predict or [], model, vocab, labels, args.max_length)

@@ -879,7 +879,7 @@ def main(argv=None) -> dict:
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
         baselines=references, test=test, compare=comparison, probes=knows,
         train_seconds=round(train_seconds, 3),
-        items_per_second=round(len(history) * len(data["train"].lengths) / train_seconds, 1),
+        items_per_second=ru.items_per_second(len(history) * len(data["train"].lengths), history),
     )  # fmt: skip
     ru.print_files(args, figures)
     for text in args.predict or [" ".join(corpora["test"][row]) for row in rows]:

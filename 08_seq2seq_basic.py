@@ -714,7 +714,7 @@ def main(argv=None) -> dict:
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
         baselines=references, test=test, by_length=curve, compare=comparison,
         train_seconds=round(train_seconds, 3),
-        items_per_second=round(sum(row["train_pairs"] for row in history) / train_seconds, 1),
+        items_per_second=ru.items_per_second(sum(row["train_pairs"] for row in history), history),
     )  # fmt: skip
     ru.print_files(args, figures)
     if args.predict:

@@ -15,7 +15,7 @@ Misconceptions  "The state starts anew with every batch."  Here, and only here, 
     x_t  a symbol (an embedding, E)    h_t, c_t (H,)  the state        z_t (V,)  logits
     τ    the temperature: 1 in training, yours to choose when writing
 
-    python 10_text_generation.py               # 1155 s of one core, beside busy others
+    python 10_text_generation.py               # 1155 s of CPU time (more by the clock)
 
     data      shakespeare: chars: 948,085 train, 55,768 val, 111,540 test
        after 0 updates: JnCq!-?AYjYdTXpxSFJORcPcUz sMX?!3OoPvHYgGdFxQEuO:3UPTytu3GSsBKJZ&YNq: ...
@@ -104,9 +104,9 @@ def load_text(args: argparse.Namespace) -> tuple[str, str, bool]:
 
 # A text has an order, so it is cut, not shuffled: shuffled lines would put neighbours into
 # different splits, and the network would be tested on scenes that it has half read.  The last
-# 10 % are the test.  The first 5 % validate, not those before the test: in Shakespeare they are
-# the first half of the play that the test continues, and whoever compares on it has read them.
-# (Without them a 6-gram model needs 1.73 nats per character of the test, with them 1.56.)
+# 10 % are the test.  The first 5 % validate.  The usual choice, the 5 % before the test, would keep
+# from the network the first half of the very play that the test continues, which the models that
+# others publish have read: its loss could not be set beside theirs.
 def cut(sequence) -> dict:
     """Return the parts of a list or tensor: train, val, and test with the item before it.
 
@@ -824,7 +824,7 @@ def main(argv=None) -> dict:
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
         baselines={name: loss["test"] for name, loss in reference.items()}, test=test,
         ladder=ladder, units=found[0], train_seconds=round(train_seconds, 3),
-        items_per_second=round(len(history) * len(data["train"]) / train_seconds, 1),
+        items_per_second=ru.items_per_second(len(history) * len(data["train"]), history),
     )  # fmt: skip
     ru.print_files(args, figures)
     write_samples(model, vocab, args)
@@ -838,13 +838,16 @@ if __name__ == "__main__":
 # %% ------------------------------------------------------------------
 # Exercises
 # ----------------------------------------------------------------------
-# 1. Predict, then run: `--temperature 0`, 0.5 and 1.5 with `--path` and `--prompt "ROMEO:"`.  Which
-#    of them repeats itself, which misspells, and which row of the table said so before?
-# 2. Change one flag: `--stateless`.  How many characters of context does each prediction lose on
-#    average with --sequence-length 64, and how much loss does that cost?  And with 16?
+# 1. Predict, then run: after a run with --save-model, `--path models/10_text_generation.pt --prompt
+#    "ROMEO:"` with `--temperature 0`, 0.5 and 1.5.  Which of them repeats itself, which misspells,
+#    and which rows of the table "Writing or reciting?" of that run pointed there?
+# 2. Change one flag: `--stateless`.  How many characters has a prediction read on average, in
+#    training, with --sequence-length 64, and with 16?  The validation loss is measured with a state
+#    that is carried on all the same: in which of the two runs does it rise more, and why?
 # 3. Explain a failure: take `detach` out of `train_epoch`.  What does PyTorch say, in which
 #    update, and why not in the first?
-# 4. Modify the code: let `next_probabilities` make symbols less likely that stand among the last
-#    50.  What becomes of distinct-2 at temperature 0.3, and of the line breaks?
+# 4. Modify the code: let `generate` remember its last 50 symbols and hand them, but for spaces, to
+#    `next_probabilities`, which takes 1 off their logits.  What becomes of distinct-2 at
+#    temperature 0.3, and of the line breaks?
 # 5. An open question: this model takes 2.1 bits per character.  People who guess English text
 #    need about 1 (Shannon 1951).  What do they know that this network does not?

@@ -1846,8 +1846,9 @@ def plot_heatmap(axes, matrix, row_names, column_names, label: str | None, **ima
     `label` names the colour bar; None leaves it out.
     """
     image = axes.imshow(np.asarray(matrix), aspect="auto", **image_options)
-    axes.set_xticks(range(len(column_names)), column_names)
-    axes.set_yticks(range(len(row_names)), row_names)
+    # Names may be words of a user's text, and a pair of dollar signs in them is no formula.
+    axes.set_xticks(range(len(column_names)), column_names, parse_math=False)
+    axes.set_yticks(range(len(row_names)), row_names, parse_math=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
     if label is not None:
@@ -1884,11 +1885,19 @@ class _OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"error: {message} (--help lists the flags)\n")
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but no "(default: None)": there the help text says what happens."""
+
+    def _get_help_string(self, action):
+        hidden = action.default is None or action.default is False  # a default of 0 is shown
+        return action.help if hidden else super()._get_help_string(action)
+
+
 def make_parser(docstring: str) -> argparse.ArgumentParser:
     """A parser whose `--help` opens with the first line of the script's docstring."""
     return _OneLineParser(
         description=docstring.strip().splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
 
@@ -2045,6 +2054,12 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "platform": platform.platform(),
     }
+
+
+def items_per_second(num_items: int, history: list[dict]) -> float:
+    """Training items by the seconds of all epochs in `history`, resumed ones too; 0 for none."""
+    seconds = sum(row["seconds"] for row in history)
+    return round(num_items / seconds, 1) if seconds else 0.0
 
 
 def write_metrics(args: argparse.Namespace, tutorial: str, started: float, **measured) -> dict:

@@ -544,6 +544,7 @@ def test_without_data_dates_stand_in_with_a_warning_nobody_can_miss(tmp_path, mo
         (["--eval-only", "--path", "absent.pt"], ["absent.pt", "--save-model"]),
         (["--eval-only", "--path", "good.pt", "--task", "reverse"], ["good.pt", "dates only"]),
         (["--eval-only", "--path", "good.pt", "--data", "x.tsv"], ["good.pt", "dates only"]),
+        (["--eval-only", "--path", "pairs.pt", "--quick"], ["pairs.pt", "translates", "--quick"]),
         (["--translate", "12", "--path", "broken.pt"], ["broken.pt", "damaged"]),
         (["--translate", "12", "--path", "other.pt"], ["other.pt", "05_lstm_sentiment"]),
         (["--translate", "12", "--path", "hollow.pt"], ["hollow.pt", "does not fit"]),
@@ -560,6 +561,10 @@ def test_mistakes_end_in_one_line_and_status_2(
     shutil.copy(trained[0] / "models" / f"{NAME}.pt", tmp_path / "good.pt")
     ru.save_checkpoint(tmp_path / "other.pt", "05_lstm_sentiment", vocab=[])
     ru.save_checkpoint(tmp_path / "hollow.pt", NAME, vocabs=[["<unk>"], ["<unk>"]])
+    pairs = ru.load_checkpoint(tmp_path / "good.pt", NAME)
+    pairs["config"]["task"] = "translate"
+    contents = {key: pairs[key] for key in ("vocabs", "config", "epoch", "metrics", "weights")}
+    ru.save_checkpoint(tmp_path / "pairs.pt", NAME, **contents)
     before = sorted(path.name for path in tmp_path.iterdir())
     assert_one_line_error(run_here(script, flags, capsys), *fragments)
     after = {path.name for path in tmp_path.iterdir()} - {"outputs", "models"}
@@ -586,3 +591,22 @@ def test_help_survives_a_cp1252_console_and_imports_nothing_heavy(tmp_path):
     done = run_script(NAME, "--help", cwd=tmp_path, PYTHONIOENCODING="cp1252")
     assert done.returncode == 0 and "--attention-type" in done.stdout
     assert_help_imports_nothing_heavy(NAME, "--attention-type")
+
+
+def test_how_long_an_answer_may_be_is_chosen_anew(trained, tmp_path):
+    path = str(trained[0] / "models" / f"{NAME}.pt")
+    flags = ["--eval-only", "--path", path, "--no-plots", "--output-dir", str(tmp_path)]
+    metrics = script.main([*flags, "--max-length", "3"])
+    assert metrics["config"]["max_length"] == 3
+    assert metrics["test"]["exact_match"] == 0.0  # "201" is no date
+
+
+def test_dollar_signs_in_a_text_are_no_formula(trained, tmp_path):
+    path = str(trained[0] / "models" / f"{NAME}.pt")
+    flags = ["--path", path, "--translate", "$\\foo$ 3", "--output-dir", str(tmp_path)]
+    script.main(flags)
+    assert (tmp_path / "alignments.png").exists()
+    plt = ru.get_pyplot()
+    figure, axes = plt.subplots()
+    ru.plot_heatmap(axes, [[0.5]], ["$\\foo$"], ["a"], None)
+    ru.save_figure(figure, tmp_path, "dollars")

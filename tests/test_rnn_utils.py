@@ -442,3 +442,18 @@ def test_run_turns_errors_into_a_line_and_a_status(error, status, text, capsys):
 def test_in_a_notebook_nothing_runs_by_itself(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipykernel", object())
     ru.run(lambda: pytest.fail("the flags of a notebook's kernel are not the script's"))
+
+
+def test_items_per_second_counts_resumed_epochs_and_none():
+    assert ru.items_per_second(100, [{"seconds": 2.0}, {"seconds": 3.0}]) == 20.0
+    assert ru.items_per_second(0, []) == 0.0
+
+
+def test_help_shows_defaults_but_not_none(capsys):
+    parser = ru.make_parser("A script.")
+    parser.add_argument("--path", help="the file (default: here)")
+    parser.add_argument("--clip", default=0, help="a number")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    printed = capsys.readouterr().out
+    assert "None" not in printed and "(default: 0)" in printed
