@@ -54,6 +54,11 @@ def order_task(metrics: dict) -> dict[str, float]:
     return metrics["order_tasks"]["peak before trough?"]
 
 
+def last_step(scores: dict) -> float:
+    """The error at the end of the horizon, where a chaotic series is hardest to know."""
+    return scores["by_horizon"]["rmse"][-1]
+
+
 def bits(metrics: dict) -> dict[str, float]:
     """The n-gram models of chapter 10 in bits; its metrics have nats."""
     return {name: nats / math.log(2) for name, nats in metrics["baselines"].items()}
@@ -71,8 +76,9 @@ ENTRIES = (
     Entry("05_lstm_sentiment", "imdb", "05 film reviews", "accuracy", 1.0,
           of_test("accuracy"), recorded),
     Entry("06_gru_time_series", "sine", "06 sine waves", "RMSE", 0.0, of_test("rmse"), recorded),
-    Entry("06_gru_time_series", "mackey-glass", "06 chaotic series", "RMSE", 0.0,
-          of_test("rmse"), recorded),
+    Entry("06_gru_time_series", "mackey-glass", "06 chaos, last step", "RMSE", 0.0,
+          lambda m: last_step(m["test"]),
+          lambda m: {name: last_step(scores) for name, scores in m["baseline_scores"].items()}),
     Entry("06_gru_time_series", "stock", "06 share price", "RMSE", 0.0, of_test("rmse"), recorded),
     Entry("07_bidirectional_rnn", "trec", "07 questions", "accuracy", 1.0,
           of_test("accuracy"), recorded),
@@ -124,7 +130,8 @@ def read_runs(folder: Path) -> dict[tuple[str, str], list[dict]]:
     for path in sorted(folder.rglob("metrics.json")):
         metrics = json.loads(path.read_text(encoding="utf-8"))
         config = metrics["config"]
-        if metrics["embedded"] or config.get("quick") or config.get("eval_only"):
+        stand_in = metrics["embedded"] and metrics["tutorial"] in {e.tutorial for e in ENTRIES}
+        if stand_in or config.get("quick") or config.get("eval_only"):
             raise ru.UserError(f"{path}: an embedded, --quick or --eval-only run; remove it")
         runs[metrics["tutorial"], metrics["dataset"]][config["seed"]] = metrics
     return {key: [by_seed[seed] for seed in sorted(by_seed)] for key, by_seed in runs.items()}
