@@ -33,7 +33,7 @@ Misconceptions  "Attention explains the translation."  It says where the decoder
               bleu 0.5239   source unchanged
               bleu 17.8462   translation memory
 @@NONE@@
-    python 09_attention_mechanism.py --task dates     # @@DATES@@
+    python 09_attention_mechanism.py --task dates      # 1.000 right (seed 0), 79 s
     python 09_attention_mechanism.py --path models/09_attention_mechanism.pt --translate "A dog."
 
 Writes metrics.json and three figures to outputs/09_attention_mechanism/; look at alignments.png
