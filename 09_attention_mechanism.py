@@ -2,7 +2,8 @@
 
 The question    In chapter 08 one vector had to carry a whole sentence.  What if the decoder may
                 look back at the source, at all of it, before each word it writes?
-The number      @@NUMBER@@
+The number      54.8 BLEU on 1,000 unseen captions (seed 0, greedy; 56.2 with a beam of 5).  The
+                translation of the most similar training caption gets 17.8.
 Misconceptions  "Attention explains the translation."  It says where the decoder looked.  What
                 stands there is a state of the encoder, which knows the neighbours as well.
                 "Attention came with Transformers."  It came with networks like this one, in
@@ -20,19 +21,19 @@ Misconceptions  "Attention explains the translation."  It says where the decoder
     a_ts      a number, sums to 1 over s             S, T      lengths of source and target
     W (H, H), W_q, W_k, v, W_c (E, 2H), W_o (V, E)   learned; W_o is the embedding table
 
-    python 09_attention_mechanism.py              # 1334 s of CPU time (more by the clock)
+    python 09_attention_mechanism.py --beam-size 5     # 1334 s of CPU time (more by the clock)
 
     data      multi30k: 29,000 train, 1,014 val, 1,000 test; tokens are words and marks ...
     epoch  train loss  val loss  tokens   exact   BLEU
         1       4.414     2.396   0.266   0.011  20.94  norm 0.65   514.9 s  *
        ...
-       10@@LAST@@
+       10       1.121     1.205   0.479   0.133  52.80  norm 0.72   149.8 s  *
     test      1,000 pairs (the loss is with teacher forcing)
-              bleu 54.7685   greedy (epoch 10, chosen on validation)
-              bleu 56.1700   beam search, K = 5          with --beam-size 5
+              loss 1.1329   token accuracy 0.5095   exact match 0.1560   bleu 54.7685   greedy ...
+              token accuracy 0.5183   exact match 0.1690   bleu 56.1700   beam search, K = 5
               bleu 0.5239   source unchanged
               bleu 17.8462   translation memory
-@@NONE@@
+
     python 09_attention_mechanism.py --task dates      # 1.000 right (seed 0), 79 s
     python 09_attention_mechanism.py --path models/09_attention_mechanism.pt --translate "A dog."
 
