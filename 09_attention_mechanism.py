@@ -2,14 +2,15 @@
 
 The question    In chapter 08 one vector had to carry a whole sentence.  What if the decoder may
                 look back at the source, at all of it, before each word it writes?
-The number      54.8 BLEU on 1,000 unseen captions (seed 0, greedy; 56.2 with a beam of 5).  The
-                translation of the most similar training caption gets 17.8.
+The number      54.8 BLEU on 1,000 unseen captions with attention, 24.6 without (seed 0, greedy).
+                The translation of the most similar training caption gets 17.8.
 Misconceptions  "Attention explains the translation."  It says where the decoder looked.  What
                 stands there is a state of the encoder, which knows the neighbours as well.
                 "Attention came with Transformers."  It came with networks like this one, in
                 2014; Transformers kept it and left the recurrence out.
-                "With attention length does not matter."  Numbers longer than any in training
-                are not reversed with it, either: `--task reverse`.
+                "With attention length does not matter."  It matters less: trained on numbers of
+                up to 20 digits it reverses 0.98 of those of 20 and 0.56 of those of 30, where
+                the network of chapter 08 reverses none (`--task reverse`, seed 0).
 
     a_ts = exp(score(d_t, h_s)) / sum over r of exp(score(d_t, h_r))     weights
     context_t = sum over s of a_ts h_s                                   what was seen
@@ -33,6 +34,8 @@ Misconceptions  "Attention explains the translation."  It says where the decoder
               token accuracy 0.5183   exact match 0.1690   bleu 56.1700   beam search, K = 5
               bleu 0.5239   source unchanged
               bleu 17.8462   translation memory
+    bleu by source length     6: 58.0  10: 58.9  14: 54.7  18: 50.9  22: 43.7
+    --attention-type none     6: 36.4  10: 29.2  14: 23.2  18: 18.3  22: 13.3
 
     python 09_attention_mechanism.py --task dates      # 1.000 right (seed 0), 79 s
     python 09_attention_mechanism.py --path models/09_attention_mechanism.pt --translate "A dog."
@@ -564,7 +567,8 @@ DEFAULTS = {
     "dates": TOY,
     "reverse": TOY,
 }  # fmt: skip
-QUICK = {"dataset": "embedded", "epochs": 3, "hidden_size": 48, "max_examples": 1500, "lr": 1e-2}
+QUICK = {"dataset": "embedded", "epochs": 3, "hidden_size": 64, "max_examples": 1500, "lr": 1e-2}
+QUICK |= {"batch_size": 16}
 
 
 def even_number(text: str) -> int:

@@ -673,7 +673,7 @@ def one_voice() -> Iterator[None]:
         with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
             yield
     except BaseException:
-        time.sleep(5)  # if process 0 has failed as well, torchrun ends this one meanwhile
+        time.sleep(20)  # if process 0 has failed as well, torchrun ends this one meanwhile
         raise
 
 
