@@ -786,7 +786,7 @@ def draw_figures(model, data, vocab, labels, history, references, gradients, arg
         "gradients": plot_gradients(*gradients, plt, title),
     }
     if history:  # --eval-only has none
-        curves = ru.plot_history(history, "nats per name", references)
+        curves = ru.plot_history(history, "loss (nats per name)", references)
         curves.suptitle(f"Does the network still learn, or does it memorise?{title}")
         figures["training_curves"] = curves
     return [

@@ -931,7 +931,8 @@ def draw_figures(model, data, vocab, labels, history, references, args, title):
         "confusion_matrix": confusion,
     }
     if history:  # --eval-only has none
-        curves = ru.plot_history(history, "nats per review", dict(list(references.items())[:2]))
+        few = dict(list(references.items())[:2])
+        curves = ru.plot_history(history, "loss (nats per review)", few)
         curves.suptitle(f"Does the network still learn, or does it memorise?{title}")
         figures["training_curves"] = curves
     return [

@@ -822,7 +822,7 @@ def draw_figures(model, probes, rows, data, labels, history, references, args, t
     if rows:
         figures["word_by_word"] = plot_directions(model, probes, test, rows, labels, plt, title)
     if history:  # --eval-only has none
-        curves = ru.plot_history(history, "nats per text", references)
+        curves = ru.plot_history(history, "loss (nats per text)", references)
         curves.suptitle(f"Does the network still learn, or does it memorise?{title}")
         figures["training_curves"] = curves
     return [

@@ -633,17 +633,14 @@ def introduce(model, data: dict, vocabs, args, device) -> None:
 def score_test(model, splits, split, vocab, best_epoch: int, args) -> tuple:
     """Score and print the test pairs, once; return scores, baselines and the greedy answers."""
     test, outputs = evaluate(model, split, vocab, args)
-    targets, measure = [target for _, target in split.pairs], measure_of(args.task)
+    measure = measure_of(args.task)
     rows = {f"greedy (epoch {best_epoch}, chosen on validation)": dict(test)}
     if args.beam_size > 1:
         searched = answers(model, split, vocab, args.max_length, args.beam_size)
-        test["beam"] = score(searched, targets, args.task)
+        test["beam"] = score(searched, [target for _, target in split.pairs], args.task)
         rows[f"beam search, K = {args.beam_size}"] = test["beam"]
     # In the toy tasks a third answer without a network scores 1: `right_answer`, a line of Python.
-    references = {
-        name: score(answer, targets, args.task)[measure]
-        for name, answer in ru.pair_baselines(splits).items()
-    }
+    references = ru.pair_baselines(splits, measure)
     rows.update({name: {measure: value} for name, value in references.items()})
     ru.print_pair_scores(rows, len(split.pairs))
     return test, references, outputs
@@ -659,7 +656,8 @@ def draw_figures(model, split, history, references, curve, trained_to, compariso
     axes.set_title(f"At which length does one vector fail?{title}")
     figures["by_length"] = figure
     if history:  # --eval-only has none
-        figure = ru.plot_pair_history(history, measure, label, references)
+        loss = "loss, teacher-forced (nats per token)"
+        figure = ru.plot_history(history, loss, references, measure, label)
         figure.suptitle(f"Does it learn the task, or the training pairs?{title}")
         figures["training_curves"] = figure
     if comparison:

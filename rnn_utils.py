@@ -1473,14 +1473,18 @@ def translation_memory(train: Sequence[tuple], sources: Sequence) -> list:
     return [train[row][1] for row in nearest]
 
 
-def pair_baselines(splits: dict[str, list]) -> dict[str, Sequence]:
-    """What a network must beat: answers to the test pairs that need none, by name.
+def pair_baselines(splits: dict[str, list], measure: str) -> dict[str, float]:
+    """What a network must beat: the `measure` of answers to the test pairs that need none.
 
-    The source as it is (names and numbers survive that), and a translation memory.
+    `measure` is one of `sequence_scores`.  The answers are the source as it is (names and numbers
+    survive that), and a translation memory.
     """
-    sources = [source for source, _ in splits["test"]]
+    sources, targets = zip(*splits["test"])
     memory = translation_memory(splits["train"], sources)
-    return {"source unchanged": sources, "translation memory": memory}
+    return {
+        name: sequence_scores(outputs, targets, with_bleu=measure == "bleu")[measure]
+        for name, outputs in {"source unchanged": sources, "translation memory": memory}.items()
+    }
 
 
 def print_pairs(batch, vocabs: Sequence[Vocab]) -> None:
@@ -1803,23 +1807,17 @@ def plot_curves(axes, history: list[dict], measure: str, label: str, baselines=(
     axes.legend()
 
 
-def plot_history(history: list[dict], unit: str, baselines: dict[str, float]):
-    """Return a figure with loss (in `unit`) and accuracy of both splits over the epochs."""
+def plot_history(history: list[dict], loss: str, baselines: dict, measure="accuracy", label=None):
+    """Return a figure with the loss and the main measure over the epochs.
+
+    `loss` labels the axis of the loss, with its unit; `label` that of the measure, if its name
+    does not do.
+    """
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-    plot_curves(left, history, "loss", f"loss ({unit})")
-    plot_curves(right, history, "accuracy", "accuracy", baselines.items())
-    return figure
-
-
-def plot_pair_history(history: list[dict], measure: str, label: str, baselines: dict):
-    """Return a figure with the loss and, on validation, the `measure` of written answers."""
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-    plot_curves(left, history, "loss", "loss, teacher-forced (nats per token)")
-    plot_curves(right, history, measure, label, baselines.items())
+    plot_curves(left, history, "loss", loss)
+    plot_curves(right, history, measure, label or measure, baselines.items())
     return figure
 
 
