@@ -37,6 +37,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
+import json
 import math
 import os
 import re
@@ -78,62 +80,145 @@ def tokenize(text: str, level: str) -> list[str]:
 #     Plum cake
 #     Stir the butter until it is white. Add three eggs,
 #     one after the other, and the flour.
-def read_folder(folder, pattern: str = "[!.]*") -> str:
-    """Read the files of a folder, one after another in the order of their names."""
+def list_folder(folder, pattern: str = "[!.]*") -> list[Path]:
+    """The files of a folder that hold anything, in the order of their names."""
     files = [file for file in sorted(Path(folder).glob(pattern)) if file.is_file()]
     if not files:
         raise ru.UserError(f"{folder}: no files in this folder; put UTF-8 text files there")
-    return "\n".join(ru.read_text(file) for file in files if file.stat().st_size)
+    return [file for file in files if file.stat().st_size]
 
 
-def load_text(args: argparse.Namespace) -> tuple[str, str, bool]:
-    """Return the text, the name of the data set, and whether it is the stand-in."""
+def find_text(args: argparse.Namespace) -> tuple[list[Path], str, bool]:
+    """Return the files of the text, the name of the data set, and whether it is the stand-in."""
     library = sysconfig.get_paths()["stdlib"]  # real text that is on every machine
     if args.data:
-        text = read_folder(args.data) if Path(args.data).is_dir() else ru.read_text(args.data)
-        return text, args.data, False
+        path = Path(args.data)
+        return list_folder(path) if path.is_dir() else [path], args.data, False
     if args.dataset == "code":
-        return read_folder(library, "*.py"), "code", False
+        return list_folder(library, "*.py"), "code", False
     return ru.load_or_embedded(
         args.dataset,
         "shakespeare",
-        lambda: ru.read_text(ru.data_file("shakespeare", "input.txt", args.data_dir, args.offline)),
-        lambda: read_folder(library, "*.py"),
+        lambda: [ru.data_file("shakespeare", "input.txt", args.data_dir, args.offline)],
+        lambda: list_folder(library, "*.py"),
     )
+
+
+def read_symbols(files: list[Path], args: argparse.Namespace) -> Iterator[list[str]]:
+    """The symbols of all files, some millions at a time; between two files a line break."""
+    left = args.max_chars or math.inf
+    for file in files:
+        line_break = ["\n"] if file != files[0] else []
+        for text in itertools.chain(line_break, ru.read_blocks(file)):
+            yield tokenize(text[: min(left, len(text))], args.level)
+            left -= len(text)
+            if left <= 0:
+                return
 
 
 # A text has an order, so it is cut, not shuffled: shuffled lines would put neighbours into
 # different splits, and the network would be tested on scenes that it has half read.  The last
 # 10 % are the test.  The first 5 % validate.  The usual choice, the 5 % before the test, would keep
 # from the network the first half of the very play that the test continues, which the models that
-# others publish have read: its loss could not be set beside theirs.
+# others publish have read: its loss could not be set beside theirs.  A million symbols are enough
+# to test on, however long the text.
 def cut(sequence) -> dict:
-    """Return the parts of a list or tensor: train, val, and test with the item before it.
+    """Return the parts of an array or tensor: train, val, and test with the item before it.
 
     The first item of val and test is input only: from it the first one scored is predicted.
     """
-    first, last = int(len(sequence) * 0.05), int(len(sequence) * 0.9)
+    size = len(sequence)
+    first, last = min(int(size * 0.05), 500_000), max(int(size * 0.9), size - 1_000_000)
     return {"train": sequence[first:last], "val": sequence[:first], "test": sequence[last - 1 :]}
 
 
-def build_vocab(symbols: list[str], args: argparse.Namespace) -> ru.Vocab:
-    """Number the training symbols; what was seen only once is <unk>, like all that is new."""
-    source, train = args.data or f"--dataset {args.dataset}", cut(symbols)["train"]
+BLOCK = 1 << 22
+
+
+def blocks(ids: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of (N,) numbers, one stretch after another: at no time is all of it in memory."""
+    return (ids[k : k + BLOCK] for k in range(0, len(ids), BLOCK))
+
+
+def build_vocab(words: list[str], ids: np.ndarray, args: argparse.Namespace) -> ru.Vocab:
+    """Number the training symbols; what was seen only once is <unk>, like all that is new.
+
+    `ids` (N,) is the whole text, in numbers that are places in `words`.
+    """
+    source, train = args.data or f"--dataset {args.dataset}", cut(ids)["train"]
     needed = max(args.batch_size * args.sequence_length + 1, 200)
     if len(train) < needed:
         raise ru.UserError(
             f"{source}: {len(train):,} {args.level}s to train on, and one chunk of each stream "
             f"takes {needed:,}; give more text, or reduce --batch-size or --sequence-length"
         )
-    vocab = ru.Vocab.build([train], specials=(ru.Vocab.UNK,), min_freq=2)
+    counts = sum(np.bincount(block, minlength=len(words)) for block in blocks(train)).tolist()
+    vocab = ru.Vocab.from_counts(dict(zip(words, counts)), specials=(ru.Vocab.UNK,), min_freq=2)
     if len(vocab) < 3:
         raise ru.UserError(f"{source}: fewer than two different {args.level}s to learn from")
     return vocab
 
 
-def encode(symbols: list[str], vocab: ru.Vocab, device) -> dict[str, torch.Tensor]:
-    """Return the splits as indices: train (N,), val and test (N + 1,), see `cut`."""
-    return cut(torch.tensor(vocab(symbols), device=device))
+def encode(files: list[Path], args, vocab=None, file=None) -> tuple[np.ndarray, ru.Vocab]:
+    """Return the text as (N,) int32 indices, in memory or in `file`, and their vocabulary."""
+    words, ids = ru.number_tokens(read_symbols(files, args), file)
+    vocab = vocab or build_vocab(words, ids, args)
+    table = np.array(vocab(words), np.int32)
+    for block in blocks(ids):
+        block[:] = table[block]
+    return ids, vocab
+
+
+# A text of many gigabytes has no room in memory.  With --max-chars 0 its indices are written to a
+# file, once, and the file is "mapped": it looks like an array, and the operating system reads the
+# pages that are touched and forgets them again when memory is short.  Training reads each stream
+# from front to back, which suits it.
+def encode_on_disk(files: list[Path], args, vocab=None) -> ru.Vocab:
+    """Write the indices to `mapped_file`, unless they are there already; return the vocabulary."""
+    file, stats = mapped_file(args), [(str(file.resolve()), file.stat()) for file in files]
+    source = {"level": args.level, "files": [[f, s.st_size, s.st_mtime] for f, s in stats]}
+    record = file.with_suffix(".json")
+    try:
+        kept = json.loads(record.read_text(encoding="utf-8"))
+        whole = kept["source"] == source and file.stat().st_size == kept["bytes"]
+        if whole and (vocab is None or vocab.get_itos() == kept["vocab"]):
+            print(f"{'data':<10}prepared before, in {file}")
+            return ru.Vocab(kept["vocab"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no record, or a damaged one
+    print(f"{'data':<10}writing all of it as numbers to {file}")
+    try:
+        record.unlink(missing_ok=True)  # it is written last: without it, the file is not whole
+        ids, vocab = encode(files, args, vocab, file)
+        ids.flush()
+        contents = {"source": source, "bytes": ids.nbytes, "vocab": vocab.get_itos()}
+        record.write_text(json.dumps(contents), encoding="utf-8")
+    except OSError as error:
+        raise ru.UserError(
+            f"{file}: cannot be written ({error.strerror}); make room, choose another "
+            "--output-dir, or read less with --max-chars"
+        ) from None
+    return vocab
+
+
+def mapped_file(args: argparse.Namespace) -> Path:
+    return Path(args.output_dir) / "text.int32"
+
+
+def load_data(args: argparse.Namespace, vocab=None) -> tuple[dict, ru.Vocab, bool]:
+    """Return the splits as indices: train (N,), val and test (N + 1,), see `cut`; int32, CPU."""
+
+    def prepare() -> tuple:
+        files, name, embedded = find_text(args)
+        if args.max_chars:
+            return (*encode(files, args, vocab), name, embedded)
+        return None, encode_on_disk(files, args, vocab), name, embedded
+
+    # With several processes (section 6), the first prepares the text for all.
+    ids, vocab, args.dataset, embedded = from_all(prepare() if RANK == 0 else None)[0]
+    if ids is None:
+        ids = np.memmap(mapped_file(args), np.int32, "c")
+    return cut(torch.from_numpy(ids)), vocab, embedded
 
 
 def decode(ids: torch.Tensor, vocab: ru.Vocab) -> str:
@@ -150,7 +235,10 @@ def decode(ids: torch.Tensor, vocab: ru.Vocab) -> str:
 #
 # The target of each symbol is the one that follows it.
 def make_streams(ids: torch.Tensor, num_streams: int, steps: int) -> list[torch.Tensor]:
-    """(N,) indices -> inputs and targets (B, L), L a multiple of `steps`; the rest is not used."""
+    """(N,) indices -> inputs and targets (B, L), L a multiple of `steps`; the rest is not used.
+
+    Both are views: nothing is copied, and of a text on disk nothing is read yet.
+    """
     length = (len(ids) - 1) // num_streams // steps * steps
     return [ids[k : k + num_streams * length].view(num_streams, length) for k in (0, 1)]
 
@@ -240,17 +328,20 @@ def detach(state):
 # processor multiplies bfloat16 itself: a CPU that did not took 2.7 times as long per update.
 def train_epoch(model, streams, optimizer, vocab, epoch: int, args) -> dict:
     """Read every stream once, from its beginning; return what was measured."""
-    chunks = list(zip(*(stream.split(args.sequence_length, dim=1) for stream in streams)))
-    total_steps, step = args.epochs * len(chunks), (epoch - 1) * len(chunks)
-    draws = (torch.rand(()) for _ in chunks)
+    starts = range(0, streams[0].shape[1], args.sequence_length)
+    total_steps, step = args.epochs * len(starts), (epoch - 1) * len(starts)
+    draws = (torch.rand(()) for _ in starts)
     if NUM_PROCESSES > 1:  # see section 6: all start from zeros together...
         draws = iter(from_all(list(draws))[0])
     if RANK:  # ... but drop different units
         torch.manual_seed(args.seed + epoch * NUM_PROCESSES + RANK)
-    autocast = torch.autocast(streams[0].device.type, torch.bfloat16, enabled=args.amp)
     plain = getattr(model, "module", model)  # the model that DDP is wrapped around
+    device = plain.output.bias.device
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=args.amp)
     state, loss_sum, norm_sum, samples = None, 0.0, 0.0, []
-    for inputs, targets in ru.progress(chunks, desc=f"epoch {epoch}"):  # (B, T), (B, T)
+    for start in ru.progress(starts, desc=f"epoch {epoch}"):
+        chunk = slice(start, start + args.sequence_length)
+        inputs, targets = (stream[:, chunk].to(device, torch.long) for stream in streams)  # (B, T)
         if epoch == 1 and step in EARLY:
             samples.append([step, write_line(plain, vocab, args)])
         model.train()
@@ -273,7 +364,7 @@ def train_epoch(model, streams, optimizer, vocab, epoch: int, args) -> dict:
     loss_sum = sum(from_all(loss_sum)) / NUM_PROCESSES
     ru.check_finite(loss_sum, epoch)
     samples.append([step, write_line(plain, vocab, args)])
-    means = {"train_loss": loss_sum / len(chunks), "gradient_norm": norm_sum / len(chunks)}
+    means = {"train_loss": loss_sum / len(starts), "gradient_norm": norm_sum / len(starts)}
     return {**means, "samples": samples}
 
 
@@ -281,7 +372,7 @@ def train(model, data: dict, vocab, args) -> tuple[list[dict], dict]:
     """Train for up to `args.epochs`; return the history and the epoch of least validation loss."""
     streams = make_streams(data["train"], args.batch_size, args.sequence_length)
     streams = [stream.chunk(NUM_PROCESSES)[RANK] for stream in streams]  # the share of this process
-    fused = ru.fused_adam_works(data["train"].device)
+    fused = ru.fused_adam_works(model.output.bias.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, fused=fused)
     stopper = ru.EarlyStopping(args.patience)
     config = {k: v for k, v in ru.training_config(args).items() if k not in WRITING_FLAGS}
@@ -342,8 +433,9 @@ def scores(loss: float) -> dict[str, float]:
 def evaluate(model, ids: torch.Tensor, steps: int = 2000) -> dict[str, float]:
     """Score all N symbols that follow the first of `ids` (N + 1,), dropout off."""
     model.eval()
-    state, loss_sum = None, 0.0
-    for inputs, targets in zip(ids[:-1].split(steps), ids[1:].split(steps)):  # (T,), (T,)
+    device, state, loss_sum = model.output.bias.device, None, 0.0
+    for piece in zip(ids[:-1].split(steps), ids[1:].split(steps)):
+        inputs, targets = (part.to(device, torch.long) for part in piece)  # (T,), (T,)
         logits, state = model(inputs[None], state)  # (1, T, V)
         loss_sum += F.cross_entropy(logits[0], targets, reduction="sum").item()
     return scores(loss_sum / (len(ids) - 1))
@@ -351,11 +443,15 @@ def evaluate(model, ids: torch.Tensor, steps: int = 2000) -> dict[str, float]:
 
 # What the network has to beat: counting.  An n-gram model predicts the next symbol from the n - 1
 # before it, by how often each symbol followed them in the training text.  Long contexts know
-# more, but most have hardly been seen, so all orders are blended (ru.kneser_ney says how).
+# more, but most have hardly been seen, so all orders are blended (ru.kneser_ney says how).  The
+# counts of more than some millions of symbols would fill the memory of a laptop.
+COUNTED = 5_000_000
+
+
 def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, float]]:
     """Losses of the unigram and the best n-gram model, its order chosen on validation."""
-    parts = [data["train"], data["test"][1:], data["val"][1:]]
-    ids, start, num_test = torch.cat(parts).cpu().numpy(), len(parts[0]), len(parts[1])
+    parts = [data["train"][-COUNTED:], data["test"][1:], data["val"][1:]]
+    ids, start, num_test = torch.cat(parts).numpy(), len(parts[0]), len(parts[1])
     # An n-gram must fit into 63 bits.  Words repeat too seldom for more than trigrams.
     highest = min(7 if level == "char" else 3, int(63 / math.log2(vocab_size)))
     losses = {}
@@ -482,7 +578,7 @@ def temperature_ladder(model, vocab, data: dict, args) -> list[dict]:
     texts["unseen text"] = decode(data["val"][1 : length + 1], vocab)[:length]
     print(f"\nWriting or reciting?  {length:,} characters at each temperature")
     print("temperature  distinct-1  distinct-2  longest copy of the training text")
-    rows, source = [], decode(data["train"], vocab)
+    rows, source = [], decode(data["train"][-COUNTED:], vocab)
     for name, text in texts.items():
         one, two, copied = distinct_n(text, 1), distinct_n(text, 2), longest_copy(text, source)
         print(f"{name:>11}  {one:10.2f}  {two:10.2f}  {len(copied):3d}: {copied[:48]!r}")
@@ -520,6 +616,7 @@ def text_features(text: str) -> dict[str, np.ndarray]:
 def read(model, ids: torch.Tensor) -> tuple[np.ndarray, torch.Tensor]:
     """(T,) symbols -> the states of the top layer (T, H), next symbol probabilities (T, V)."""
     model.eval()
+    ids = ids.to(model.output.bias.device, torch.long)
     states, _ = model.rnn(model.embedding(ids[None]))  # (1, T, H)
     return states[0].cpu().numpy(), model.output(states[0]).softmax(dim=1).cpu()
 
@@ -722,7 +819,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--stateless", action="store_true", help="start every chunk of training from a zero state")
     add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
     add("--patience", type=ru.at_least(0), default=4, help="epochs without progress; 0: endless")
-    add("--max-chars", type=ru.at_least(1), default=2_000_000, help="use the text's beginning only")
+    most = "use the text's beginning only; 0: all of it, from a file in --output-dir"
+    add("--max-chars", type=ru.at_least(0), default=2_000_000, help=most)
     add("--resume", action="store_true", help="go on with an interrupted run, same flags")
     ru.add_run_flags(parser, threads=1)
     return ru.parse_arguments(parser, argv, QUICK)
@@ -792,12 +890,9 @@ def main(argv=None) -> dict:
     if args.eval_only:
         model, vocab, best = load_model(args.path, device)
         ru.take_trained_settings(args, best["config"], ("data", "dataset", "max_chars"))
-    text, args.dataset, embedded = from_all(load_text(args) if RANK == 0 else None)[0]
-    symbols = tokenize(text[: args.max_chars], args.level)
+    data, vocab, embedded = load_data(args, vocab if args.eval_only else None)
     if not args.eval_only:
-        vocab = build_vocab(symbols, args)
         model = LanguageModel(len(vocab), args).to(device)
-    data = encode(symbols, vocab, device)
     introduce(model, data, vocab, args, device)
 
     history, train_started = [], time.perf_counter()

@@ -11,7 +11,8 @@ Read it in any order, or not at all.  The sections:
     2  Devices and seeds       get_device, set_threads, set_seed, rng_state, restore_rng_state
     3  Data files              data_file, download, load_or_embedded
     4  Text                    basic_english, char_tokenizer, Vocab, read_text,
-                               read_labelled_text, read_imdb, Corpus, load_imdb,
+                               read_blocks, number_tokens, read_labelled_text, read_imdb,
+                               Corpus, load_imdb,
                                read_series, load_goog, check_stretches,
                                read_pairs, load_multi30k, digit_strings, tokenise_pairs,
                                split_pairs, load_pairs
@@ -554,22 +555,58 @@ def read_text(path) -> str:
     Raises UserError when it is missing, a folder, binary, empty or not UTF-8 (with the
     line of the first bad byte).
     """
+    return "".join(read_blocks(path))
+
+
+def read_blocks(path, size: int = 1 << 22) -> Iterator[str]:
+    """Read a text as `read_text` does, in pieces of `size` bytes and up to the next line end."""
+    lines, filled = 1, False
     try:
-        raw = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            while raw := file.read(size) + file.readline():
+                text = _decode(raw, path, lines)
+                lines += raw.count(b"\n")
+                filled = filled or bool(text.strip())
+                yield text
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if not filled:
+        raise UserError(f"{path}: the file is empty")
+
+
+def _decode(raw: bytes, path, first_line: int) -> str:
     if b"\0" in raw:
         raise UserError(f"{path}: a binary file, not text; save it as UTF-8 text")
     try:
-        text = raw.decode("utf-8-sig")  # -sig: Windows editors put a byte-order mark first
+        # -sig: Windows editors put a byte-order mark first.
+        text = raw.decode("utf-8-sig" if first_line == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+        line = first_line + raw.count(b"\n", 0, error.start)
         raise UserError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from None
-    if not text.strip():
-        raise UserError(f"{path}: the file is empty")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def number_tokens(texts: Iterable[Sequence[str]], file=None) -> tuple[list[str], np.ndarray]:
+    """Number tokens in the order in which they are first met.
+
+    Returns the distinct tokens and (N,) int32, the place in that list of each token of all
+    texts, one text after the other.  With `file`, a path, the numbers are written there and
+    mapped into memory, so that there may be more of them than memory holds.
+    """
+    number = collections.defaultdict(int)
+    number.default_factory = number.__len__  # a token met for the first time: the next number
+    pieces = (array.array("i", [number[token] for token in tokens]) for tokens in texts)
+    if file is None:
+        numbers = array.array("i")
+        for piece in pieces:
+            numbers.extend(piece)
+        return list(number), np.array(numbers, np.int32)
+    with open(file, "wb") as out:
+        for piece in pieces:
+            piece.tofile(out)
+    return list(number), np.memmap(file, np.int32, "r+")
 
 
 class LabelledText(NamedTuple):

@@ -69,21 +69,96 @@ def test_targets_are_the_next_inputs_also_across_chunk_borders():
         assert torch.equal(before[:, -1] + 1, after[:, 0])
 
 
-def test_splits_are_in_order_and_each_is_predicted_whole():
-    symbols = [chr(97 + index % 23) for index in range(1000)]
-    vocab = ru.Vocab.build([symbols], specials=(ru.Vocab.UNK,))
-    data = script.encode(symbols, vocab, "cpu")
-    ids = torch.tensor(vocab(symbols))
+def test_splits_are_in_order_and_each_is_predicted_whole(tmp_path):
+    text = "".join(chr(97 + index % 23) for index in range(1000))
+    (tmp_path / "own.txt").write_text(text, encoding="utf-8")
+    flags = ["--data", str(tmp_path / "own.txt"), "--batch-size", "4"]
+    data, vocab, _ = script.load_data(script.parse_args(flags))
+    ids = torch.tensor(vocab(text))
     assert torch.equal(data["val"], ids[:50])
     assert torch.equal(data["train"], ids[50:900])
     assert torch.equal(data["test"][1:], ids[900:]) and data["test"][0] == ids[899]
 
 
-def test_vocabulary_comes_from_the_training_text_alone():
+def test_a_long_text_is_tested_on_a_million_symbols():
+    parts = script.cut(np.broadcast_to(0, 10**9))
+    assert [len(parts[name]) for name in ("val", "test")] == [500_000, 1_000_001]
+    assert len(parts["train"]) == 10**9 - 1_500_000
+
+
+def test_vocabulary_comes_from_the_training_text_alone(monkeypatch):
+    monkeypatch.setattr(script, "BLOCK", 100)  # of 255 symbols to train on
     args = argparse.Namespace(data="x", level="char", batch_size=2, sequence_length=4)
-    vocab = script.build_vocab(list("d" * 15 + "ab" * 127 + "c" + "d" * 30), args)
+    words, ids = ru.number_tokens(["d" * 15, "ab" * 127, "c" + "d" * 30])
+    vocab = script.build_vocab(words, ids, args)
     assert vocab.get_itos() == ["<unk>", "a", "b"]  # c was seen once, d is not in train
     assert vocab("abcd") == [1, 2, 0, 0]
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+def test_a_text_on_disk_is_the_text_in_memory(level, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(script, "BLOCK", 1000)
+    read_blocks = ru.read_blocks
+    monkeypatch.setattr(ru, "read_blocks", lambda path: read_blocks(path, 500))
+    for name in ("a.txt", "b.txt"):
+        lines = [f"line {number}: it's about {name}, é\r\n" for number in range(300)]
+        (tmp_path / name).write_bytes("".join(lines).encode())
+    flags = ["--data", str(tmp_path), "--level", level, "--output-dir", str(tmp_path / "out")]
+    (tmp_path / "out").mkdir()
+    in_memory, vocab, _ = script.load_data(script.parse_args(flags))
+    args = script.parse_args([*flags, "--max-chars", "0"])
+    on_disk, mapped_vocab, _ = script.load_data(args)
+    assert mapped_vocab.get_itos() == vocab.get_itos()
+    for part in ("train", "val", "test"):
+        assert torch.equal(on_disk[part], in_memory[part])
+    text = script.decode(in_memory["train"], vocab)
+    assert "it's about a.txt, é\nline" in text and "\r" not in text
+
+    capsys.readouterr()
+    again, _, _ = script.load_data(args)  # now from the file alone
+    assert "prepared before" in capsys.readouterr().out
+    assert torch.equal(again["train"], on_disk["train"])
+    backwards = ru.Vocab(["<unk>", *vocab.get_itos()[:0:-1]])  # a checkpoint numbers otherwise
+    other, _, _ = script.load_data(args, backwards)
+    assert "writing" in capsys.readouterr().out
+    assert not torch.equal(other["val"], in_memory["val"])
+    assert script.decode(other["val"], backwards) == script.decode(in_memory["val"], vocab)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "gone", "no record", "changed", "not JSON"])
+def test_a_damaged_or_old_file_of_numbers_is_written_anew(damage, tmp_path, capsys):
+    text, output = tmp_path / "own.txt", tmp_path / "out"
+    text.write_text("to be or not to be\n" * 200, encoding="utf-8")
+    output.mkdir()
+    flags = ["--data", str(text), "--batch-size", "8", "--max-chars", "0"]
+    args = script.parse_args([*flags, "--output-dir", str(output)])
+    whole = script.load_data(args)[0]["train"].clone()
+    record, file = output / "text.json", output / "text.int32"
+    if damage == "cut short":
+        file.write_bytes(file.read_bytes()[:-4])
+    elif damage == "gone":
+        file.unlink()
+    elif damage == "no record":
+        record.unlink()
+    elif damage == "changed":
+        text.write_text("to be or not to be\n" * 100, encoding="utf-8")
+        whole = whole[: len(script.cut(range(1900))["train"])]
+    else:
+        record.write_text('{"source"', encoding="utf-8")
+    capsys.readouterr()
+    data, vocab, _ = script.load_data(args)
+    assert "writing" in capsys.readouterr().out
+    assert len(data["train"]) == len(whole)
+    assert "to be or not to be" in script.decode(data["train"], vocab)
+
+
+def test_training_on_a_text_on_disk_gives_the_same_figures(tmp_path):
+    text = tmp_path / "own.txt"
+    text.write_text("".join(f"{n} times {n} is {n * n}\n" for n in range(700)), encoding="utf-8")
+    flags = [*TINY, "--data", str(text), "--output-dir", str(tmp_path / "out")]
+    in_memory = script.main(flags)
+    on_disk = script.main([*flags, "--max-chars", "0"])
+    assert same_but_for_times(in_memory) == same_but_for_times(on_disk)
 
 
 @given(st.text(max_size=200))
@@ -666,10 +741,8 @@ def test_real_shakespeare_is_split_as_others_do_and_beats_the_unigram(tmp_path):
     file = Path(os.environ.get("RNN_DATA_DIR", "data")) / "shakespeare" / "input.txt"
     if not file.is_file():
         pytest.skip("tiny Shakespeare is not here")
-    text = ru.read_text(file)
-    vocab = ru.Vocab.build([text], specials=(ru.Vocab.UNK,))
-    data = script.encode(script.tokenize(text, "char"), vocab, "cpu")
-    assert script.decode(data["test"][1:], vocab) == text[int(0.9 * 1_115_394) :]
+    data, vocab, _ = script.load_data(script.parse_args(["--data", str(file)]))
+    assert script.decode(data["test"][1:], vocab) == ru.read_text(file)[int(0.9 * 1_115_394) :]
     flags = ["--dataset", "shakespeare", "--max-chars", "60000", "--hidden-size", "64"]
     flags += ["--epochs", "2", "--lr", "1e-2", "--no-plots", "--max-length", "20"]
     metrics = script.main([*flags, "--output-dir", str(tmp_path)])
