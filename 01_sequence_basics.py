@@ -154,7 +154,7 @@ def read_sequences(path) -> list[np.ndarray]:
             values = [float(cell) for cell in line.split(",") if line]
         except ValueError as error:
             hint = "write numbers parted by commas, one sequence per line and no header"
-            raise ru.UserError(f"{path}, line {number}: {error}; {hint}") from None
+            raise ru.UserError(f"{path}, line {number}: {str(error)[:80]}; {hint}") from None
         if not all(abs(value) < 1e30 for value in values):  # "not <" catches NaN as well
             raise ru.UserError(f"{path}, line {number}: NaN or a number above 1e30; take it out")
         if len(values) == 1:

@@ -195,7 +195,9 @@ def load_names(args: argparse.Namespace) -> tuple[list[tuple[str, str]], str, bo
 # praised for its memory.  And 477 names belong to several languages: if "abel" is French in
 # train and English in test, the split leaks too.  So: fold, then remove duplicates, then
 # split *by name*, so that all rows of a name stay together.
-def split_by_name(pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+def split_by_name(
+    pairs: list[tuple[str, str]], source: str = "the data"
+) -> dict[str, list[tuple[str, str]]]:
     """Split distinct pairs 80/10/10 into train, val and test, label by label.
 
     No name is in two splits.  The split is the same whatever the seed, so a checkpoint
@@ -208,8 +210,8 @@ def split_by_name(pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str
     rarest, count = frequency.most_common()[-1]
     if count < 3:
         raise ru.UserError(
-            f"the label {rarest!r} has {count} distinct names and needs at least 3: one each "
-            "to train, validate and test; add names or remove the label"
+            f"{source}: the label {rarest!r} has {count} distinct names and needs at least 3: one "
+            "each to train, validate and test; add names or remove the label"
         )
     # A name with several labels counts for the rarest: nearly all Scottish names here are
     # English too, and every label shall be tested.
@@ -746,7 +748,7 @@ def prepare_data(args) -> tuple[dict[str, list], bool]:
     print(f"{'data':<10}{args.dataset}: {len(pairs):,} lines", end="")
     print(f", {len(pairs) - len(distinct):,} of them duplicates;", end=" ")
     print(f"{len(labels_per_name):,} names remain, {cross:,} of them in several languages")
-    splits = split_by_name(ru.thin_out(pairs, args.max_examples))
+    splits = split_by_name(ru.thin_out(pairs, args.max_examples), args.dataset)
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in splits.items())
     print(f"{'split':<10}{sizes}; no name is in two of them")
     return splits, embedded

@@ -835,7 +835,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--patience", type=ru.at_least(0), default=2, help="epochs without progress; 0: endless")
     add("--max-examples", type=ru.at_least(20), metavar="N", help="use N reviews of each split")
     add("--resume", action="store_true", help="go on with an interrupted run, same flags")
-    ru.add_run_flags(parser, threads=1)
+    ru.add_run_flags(parser, threads=2)
 
     args = ru.parse_arguments(parser, argv, QUICK)
     if args.from_scratch and (args.cell != "lstm" or args.num_layers != 1):

@@ -88,6 +88,8 @@ def load_trec(args: argparse.Namespace) -> dict[str, list[tuple[str, str]]]:
         path = ru.data_file("trec", f"TREC.{part}", args.data_dir, args.offline)
         lines = path.read_text(encoding="latin-1").splitlines()
         rows = [line.split(" ", 1) for line in lines]
+        if not rows or any(len(row) < 2 for row in rows):
+            raise ru.UserError(f"{path}: not a file of TREC questions; delete it and run again")
         parts[part] = [(question, label) for label, question in rows]
     return parts
 
@@ -188,6 +190,11 @@ def load_texts(args: argparse.Namespace, known_labels=None) -> tuple[dict[str, r
         raise ru.UserError(
             f"{args.dataset}: the label {rarest!r} has {count} distinct texts and needs at least "
             "3: one each to train, validate and test; add texts or remove the label"
+        )
+    if len({class_of(label) for label in corpora["train"].labels}) < 2:
+        raise ru.UserError(
+            f"{args.dataset}: all distinct texts are of the class {class_of(rarest)!r} (what stands "
+            "before a colon); a classifier needs at least two"
         )
     # TREC and IMDB come with a test set.  With 5,000 questions to learn from each one counts, and
     # a twentieth of them is enough to choose the epoch by.
@@ -720,7 +727,8 @@ def print_prediction(model, names: Names, args, text: str) -> dict[str, float]:
 # 5. Command line and main
 # ----------------------------------------------------------------------
 
-QUICK = {"dataset": "embedded", "epochs": 2, "hidden_size": 32, "max_examples": 1500, "lr": 0.02}
+QUICK = {"dataset": "embedded", "epochs": 2, "hidden_size": 32, "max_examples": 1500, "lr": 0.02,
+         "threads": 1}  # fmt: skip
 
 
 def text_argument(text: str) -> str:
@@ -761,7 +769,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--max-examples", type=ru.at_least(1), metavar="N", help="use about N texts of each split")
     add("--eval-only", action="store_true", help="score the checkpoint at --path; fit only probes")
     add("--resume", action="store_true", help="go on with an interrupted run, same flags")
-    ru.add_run_flags(parser, threads=1)
+    ru.add_run_flags(parser, threads=2)
     args = ru.parse_arguments(parser, argv, QUICK)
     if args.compare and args.eval_only:
         parser.error("--compare trains two more models, and --eval-only none; drop one of them")

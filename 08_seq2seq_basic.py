@@ -524,7 +524,8 @@ DEFAULTS = {
         "patience": 4, "max_examples": None, "digits": None,
     },
 }  # fmt: skip
-QUICK = {"dataset": "embedded", "epochs": 4, "hidden_size": 32, "max_examples": 2000, "digits": 4}
+QUICK = {"dataset": "embedded", "epochs": 4, "hidden_size": 32, "max_examples": 2000, "digits": 4,
+         "threads": 1}  # fmt: skip
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -558,7 +559,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
     add("--resume", action="store_true", help="go on with an interrupted run, same flags")
     add("--compare", choices=tuple(COMPARISONS), help="also train 4 hidden sizes, or 3 ratios")
-    ru.add_run_flags(parser, threads=1)
+    ru.add_run_flags(parser, threads=2)
 
     args = ru.parse_arguments(parser, argv, QUICK)
     sentences = args.data or args.dataset == "multi30k"

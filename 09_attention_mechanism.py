@@ -568,7 +568,7 @@ DEFAULTS = {
     "reverse": TOY,
 }  # fmt: skip
 QUICK = {"dataset": "embedded", "epochs": 3, "hidden_size": 64, "max_examples": 1500, "lr": 1e-2}
-QUICK |= {"batch_size": 16}
+QUICK |= {"batch_size": 16, "threads": 1}
 
 
 def even_number(text: str) -> int:
@@ -616,7 +616,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         help="stop after so many epochs without progress; 0: never (4)",
     )
     add("--resume", action="store_true", help="go on with an interrupted run, same flags")
-    ru.add_run_flags(parser, threads=1)
+    ru.add_run_flags(parser, threads=2)
 
     args = ru.parse_arguments(parser, argv, QUICK)
     sentences = args.data or args.dataset == "multi30k" or args.task == "translate"

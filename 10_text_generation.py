@@ -779,7 +779,7 @@ def one_voice() -> Iterator[None]:
 # ----------------------------------------------------------------------
 
 QUICK = {"dataset": "embedded", "epochs": 2, "hidden_size": 64, "max_chars": 40_000, "lr": 1e-2,
-         "batch_size": 16, "sequence_length": 32, "max_length": 100}  # fmt: skip
+         "batch_size": 16, "sequence_length": 32, "max_length": 100, "threads": 1}  # fmt: skip
 # How a trained model writes is no part of its training.
 WRITING_FLAGS = {"prompt", "max_length", "temperature", "top_k", "top_p", "num_samples"}
 
@@ -787,7 +787,7 @@ WRITING_FLAGS = {"prompt", "max_length", "temperature", "top_k", "top_p", "num_s
 def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("start here").add_argument
-    add("--epochs", type=ru.at_least(1), default=12, help="passes over the training text")
+    add("--epochs", type=ru.at_least(1), default=10, help="passes over the training text")
     add("--prompt", metavar="TEXT", help="what to go on from (with --path: no training)")
     datasets = ("auto", "shakespeare", "code", "embedded")
     words = "code: the library of this Python; embedded: code, in place of shakespeare"
@@ -822,7 +822,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     most = "use the text's beginning only; 0: all of it, from a file in --output-dir"
     add("--max-chars", type=ru.at_least(0), default=2_000_000, help=most)
     add("--resume", action="store_true", help="go on with an interrupted run, same flags")
-    ru.add_run_flags(parser, threads=1)
+    ru.add_run_flags(parser, threads=2)
     return ru.parse_arguments(parser, argv, QUICK)
 
 

@@ -89,9 +89,10 @@ def run(main: Callable[[], Any]) -> None:
     """
     if "ipykernel" in sys.modules:
         return
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         # A Windows console in code page 1252 cannot print every character; print "?"
-        # in its place rather than stop half-way through a training run.
+        # in its place rather than stop half-way through a training run.  And what comes in
+        # need not be UTF-8.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
@@ -685,7 +686,8 @@ def read_imdb(path) -> dict[str, list[tuple[str, str]]]:
                     archive.members = []  # or tarfile keeps a record of each of the 50,000
                     parts = member.name.split("/")
                     if (
-                        len(parts) == 4
+                        member.isfile()
+                        and len(parts) == 4
                         and parts[1] in found
                         and parts[2] in ("pos", "neg")
                         and parts[3].endswith(".txt")
@@ -848,7 +850,7 @@ def _read_imdb_cache(cache: Path, stamp: np.ndarray) -> tuple[Corpus, int, int] 
             labels = ["pos" if positive else "neg" for positive in file["positive"].tolist()]
             corpus = Corpus(words, file["indices"], file["starts"], labels)
             return corpus, *file["numbers"].tolist()
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # a damaged file can fail in any way
         return None  # absent or damaged: tokenise again
 
 
@@ -897,7 +899,7 @@ def read_series(path, columns: Sequence[str], date_column: str | None = None):
         for name in [*columns, *([date_column] if date_column else [])]:
             if name not in header:
                 raise UserError(
-                    f"{path}, line 1: no column {name!r}; its columns: {', '.join(header)[:300]}"
+                    f"{path}, line 1: no column {name!r}; its columns: {str(header)[1:-1][:300]}"
                 )
         wanted = [(header.index(name), name) for name in columns]
         date_index = header.index(date_column) if date_column else None
@@ -935,9 +937,9 @@ def _read_number(cell: str, path, line: int, column: str) -> float:
     except ValueError:
         missing = cell.strip().lower() in ("", "-", "?", "na", "n/a", "null", "none")
         value = math.nan if missing else math.inf
-    if math.isinf(value):
+    if abs(value) > 1e30:  # whose squares no computation survives
         raise UserError(
-            f"{path}, line {line}: {cell[:40]!r} in column {column!r} is not a number; "
+            f"{path}, line {line}: {cell[:40]!r} in column {column!r} is not a number below 1e30; "
             "write 1234.5, with no unit and no comma"
         )
     return value
@@ -960,15 +962,15 @@ def _read_dates(cells: Sequence[str], lines: Sequence[int], path) -> np.ndarray:
             "in the first row; write every date as 2024-12-31 or 2024-12-31 23:59"
         )
     dates = stamps.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
-    steps = np.diff(dates)
-    backwards = np.flatnonzero(steps <= np.timedelta64(0))
+    backwards = np.flatnonzero(dates[1:] <= dates[:-1])
     if len(backwards):
         row = int(backwards[0]) + 1
-        what = "again" if steps[row - 1] == np.timedelta64(0) else "after a later one"
+        what = "again" if dates[row] == dates[row - 1] else "after a later one"
         raise UserError(
             f"{path}, line {lines[row]}: the date {cells[row]} comes {what}; "
             "one row per date, the oldest first"
         )
+    steps = np.diff(dates)
     if len(steps):
         kinds, counts = np.unique(steps, return_counts=True)
         usual = kinds[counts.argmax()]
@@ -1025,7 +1027,7 @@ def check_stretches(
             f"{source}: {count} of {args.season} steps cannot fit into the training stretch of "
             f"{sizes['train']}; give a smaller --season"
         )
-    if np.ptp(values[stretches["train"]]) == 0:
+    if np.ptp(values[stretches["train"]]) < 1e-100:  # the square of so little is 0
         raise UserError(f"{source}: {name!r} never changes in its training stretch")
 
 
@@ -1049,9 +1051,11 @@ def read_pairs(path) -> list[tuple[str, str]]:
                 f"{path}, line {number}: no tab in {line.strip()[:40]!r}; a line is "
                 "source, tab, target"
             )
-        if not (columns[0] and columns[1]):
-            side = "target" if columns[0] else "source"
-            raise UserError(f"{path}, line {number}: the {side} is empty")
+        for side, text in zip(("source", "target"), columns):
+            if not text:
+                raise UserError(f"{path}, line {number}: the {side} is empty")
+            if not basic_english(text):
+                raise UserError(f"{path}, line {number}: no word in {line.strip()[:40]!r}")
         pairs.append((columns[0], columns[1]))
     if len(pairs) < 10:
         raise UserError(
@@ -1092,16 +1096,19 @@ def digit_strings(count: int, lengths: Sequence[int], seed: int = 0) -> list[str
     return ["".join(rng.choices("0123456789", k=rng.choice(lengths))) for _ in range(count)]
 
 
-def tokenise_pairs(pairs: Iterable[tuple[str, str]], tokenizer: Callable) -> list[tuple]:
+def tokenise_pairs(
+    pairs: Iterable[tuple[str, str]], tokenizer: Callable, name: str = "the data"
+) -> list[tuple]:
     """Turn (source, target) texts into (source, target) tuples of tokens.
 
-    Raises UserError for a text in which the tokenizer finds no token at all.
+    Raises UserError, with the `name` of the data, for a text without any token.
     """
     tokenised = []
     for pair in pairs:
         source, target = (tuple(tokenizer(text)) for text in pair)
         if not (source and target):
-            raise UserError(f"no word in one side of the pair {pair}; remove it from the file")
+            shown = ", ".join(repr(text[:40]) for text in pair)
+            raise UserError(f"{name}: no word in one side of the pair ({shown}); remove it")
         tokenised.append((source, target))
     return tokenised
 
@@ -1116,10 +1123,17 @@ def load_pairs(args: argparse.Namespace, embedded: Callable) -> tuple[dict[str, 
 
     def load() -> dict[str, list]:
         splits = load_multi30k(args.data_dir, args.offline)
-        return {part: tokenise_pairs(pairs, basic_english) for part, pairs in splits.items()}
+        return {part: tokenise_pairs(splits[part], basic_english, "multi30k") for part in splits}
 
     if args.data:
-        splits = split_pairs(tokenise_pairs(read_pairs(args.data), basic_english))
+        pairs = tokenise_pairs(read_pairs(args.data), basic_english)
+        distinct = len({source for source, _ in pairs})
+        if distinct < 10:
+            raise UserError(
+                f"{args.data}: {len(pairs):,} pairs have only {distinct} different sources; at "
+                "least 10 are needed to train, validate and test"
+            )
+        splits = split_pairs(pairs)
         args.dataset, stand_in = args.data, False
     else:
         loaded = load_or_embedded(args.dataset, "multi30k", load, embedded)
@@ -1656,6 +1670,20 @@ def save_checkpoint(path, tutorial: str, **contents: Any) -> None:
         raise UserError(f"{path}: the checkpoint cannot be written ({error})") from None
 
 
+class _Record(dict):
+    """The contents of a checkpoint; what is not in it, and should be, is a UserError."""
+
+    def __init__(self, contents: dict, path):
+        super().__init__(contents)
+        self.path = path
+
+    def __missing__(self, key):
+        raise UserError(
+            f"{self.path}: the checkpoint does not fit this script (it has no {key!r}); "
+            "train again with --save-model"
+        )
+
+
 def load_checkpoint(path, tutorial: str, resuming: bool = False) -> dict:
     """Read what `save_checkpoint` wrote for the same tutorial, onto the CPU.
 
@@ -1685,7 +1713,9 @@ def load_checkpoint(path, tutorial: str, resuming: bool = False) -> dict:
     if "optimizer" in record and not resuming:
         model = str(path).replace(".last.", ".")
         raise UserError(f"{path}: the state for --resume; the model itself is {model}")
-    return record
+    if isinstance(record.get("config"), dict):
+        record["config"] = _Record(record["config"], path)
+    return _Record(record, path)
 
 
 @contextlib.contextmanager
@@ -1812,11 +1842,15 @@ def save_figure(figure, folder, name: str, show: bool = False) -> Path:
     import matplotlib.pyplot as plt
 
     path = Path(folder) / f"{name}.png"
+    temporary = path.with_name(path.name + ".tmp")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is a box
-            figure.savefig(path)
+            figure.savefig(temporary, format="png")
+        os.replace(temporary, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise UserError(f"{path}: the figure cannot be written ({error.strerror})") from None
     if show:
         plt.show()
@@ -2131,5 +2165,7 @@ def write_json(path, value: Any) -> Path:
         temporary.write_text(text + "\n", encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
     return path

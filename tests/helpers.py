@@ -97,7 +97,13 @@ def assert_help_imports_nothing_heavy(name: str, flag: str) -> None:
 
 def same_but_for_times(metrics: dict) -> dict:
     """What must repeat bit for bit when a run is repeated: the metrics without times and paths."""
-    dropped = {"total_seconds", "train_seconds", "items_per_second", "config", "versions"}
-    kept = {key: value for key, value in metrics.items() if key not in dropped}
-    kept["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in kept["history"]]
-    return json.loads(json.dumps(kept))  # keys and numbers as the file has them
+
+    def without_times(value):
+        if isinstance(value, list):
+            return [without_times(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {key: without_times(item) for key, item in value.items() if "second" not in key}
+
+    kept = {key: value for key, value in metrics.items() if key not in ("config", "versions")}
+    return json.loads(json.dumps(without_times(kept)))  # keys and numbers as the file has them
