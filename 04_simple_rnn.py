@@ -210,8 +210,8 @@ def split_by_name(
     rarest, count = frequency.most_common()[-1]
     if count < 3:
         raise ru.UserError(
-            f"{source}: the label {rarest!r} has {count} distinct names and needs at least 3: one "
-            "each to train, validate and test; add names or remove the label"
+            f"{source}: the label {rarest[:40]!r} has {count} distinct names and needs at least 3: "
+            "one each to train, validate and test; add names or remove the label"
         )
     # A name with several labels counts for the rarest: nearly all Scottish names here are
     # English too, and every label shall be tested.

@@ -133,15 +133,15 @@ def read_own_texts(path) -> list[tuple[str, str]]:
     if len(first_line) > 2:
         label = sorted(first_line, key=first_line.get)[2]
         raise ru.UserError(
-            f"{path}, line {first_line[label]}: {label!r} is a third label, and this network has "
-            "one logit for two; use 07_bidirectional_rnn.py, which takes any number"
+            f"{path}, line {first_line[label]}: {label[:40]!r} is a third label, and this network "
+            "has one logit for two; use 07_bidirectional_rnn.py, which takes any number"
         )
     for label, line in first_line.items():
         count = len({tuple(ru.basic_english(row.text)) for row in rows if row.label == label})
         if count < 3:
             raise ru.UserError(
-                f"{path}, line {line}: the label {label!r} has {count} distinct texts and needs "
-                "at least 3: one each to train, validate and test"
+                f"{path}, line {line}: the label {label[:40]!r} has {count} distinct texts and "
+                "needs at least 3: one each to train, validate and test"
             )
     return [(row.text, row.label) for row in rows]
 

@@ -140,7 +140,7 @@ def read_own_texts(path, known_labels=None) -> list[tuple[str, str]]:
             raise ru.UserError(f"{path}, line {row.line}: no word in {row.text[:40]!r}")
         if known_labels and class_of(row.label) not in known_labels:
             raise ru.UserError(
-                f"{path}, line {row.line}: the label {row.label!r} is not one that the model "
+                f"{path}, line {row.line}: the label {row.label[:40]!r} is not one that the model "
                 f"knows: {', '.join(known_labels)}"
             )
     return [(row.text, row.label) for row in rows]
@@ -188,13 +188,13 @@ def load_texts(args: argparse.Namespace, known_labels=None) -> tuple[dict[str, r
     rarest, count = Counter(corpora["train"].labels).most_common()[-1]
     if count < 3:
         raise ru.UserError(
-            f"{args.dataset}: the label {rarest!r} has {count} distinct texts and needs at least "
-            "3: one each to train, validate and test; add texts or remove the label"
+            f"{args.dataset}: the label {rarest[:40]!r} has {count} distinct texts and needs at "
+            "least 3: one each to train, validate and test; add texts or remove the label"
         )
     if len({class_of(label) for label in corpora["train"].labels}) < 2:
         raise ru.UserError(
-            f"{args.dataset}: all distinct texts are of the class {class_of(rarest)!r} (what stands "
-            "before a colon); a classifier needs at least two"
+            f"{args.dataset}: all distinct texts are of the class {class_of(rarest)[:40]!r} (what "
+            "stands before a colon); a classifier needs at least two"
         )
     # TREC and IMDB come with a test set.  With 5,000 questions to learn from each one counts, and
     # a twentieth of them is enough to choose the epoch by.

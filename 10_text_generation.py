@@ -787,7 +787,7 @@ WRITING_FLAGS = {"prompt", "max_length", "temperature", "top_k", "top_p", "num_s
 def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("start here").add_argument
-    add("--epochs", type=ru.at_least(1), default=10, help="passes over the training text")
+    add("--epochs", type=ru.at_least(1), default=12, help="passes over the training text")
     add("--prompt", metavar="TEXT", help="what to go on from (with --path: no training)")
     datasets = ("auto", "shakespeare", "code", "embedded")
     words = "code: the library of this Python; embedded: code, in place of shakespeare"

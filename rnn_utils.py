@@ -580,9 +580,10 @@ def read_blocks(path, size: int = 1 << 22) -> Iterator[str]:
 def _decode(raw: bytes, path, first_line: int) -> str:
     if b"\0" in raw:
         raise UserError(f"{path}: a binary file, not text; save it as UTF-8 text")
+    if first_line == 1:
+        raw = raw[3:] if raw.startswith(b"\xef\xbb\xbf") else raw  # by Windows editors
     try:
-        # -sig: Windows editors put a byte-order mark first.
-        text = raw.decode("utf-8-sig" if first_line == 1 else "utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = first_line + raw.count(b"\n", 0, error.start)
         raise UserError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from None
@@ -650,7 +651,7 @@ def read_labelled_text(path) -> list[LabelledText]:
         raise UserError(f"{path}, line {line}: {error}; check the quotes") from None
     labels = {row.label for row in rows}
     if len(labels) < 2:
-        found = f"only the label {labels.pop()!r}" if labels else "no rows below its header"
+        found = f"only the label {labels.pop()[:40]!r}" if labels else "no rows below its header"
         raise UserError(f"{path}: {found}; a classifier needs at least two labels")
     return rows
 
@@ -843,15 +844,18 @@ def load_imdb(data_dir=None, offline: bool = False) -> tuple[dict[str, Corpus], 
 def _read_imdb_cache(cache: Path, stamp: np.ndarray) -> tuple[Corpus, int, int] | None:
     """What `_write_imdb_cache` has kept, or None where there is nothing that fits."""
     try:
-        with np.load(cache) as file:  # plain arrays only: allow_pickle is off
+        # Plain arrays only: allow_pickle is off.
+        with open(cache, "rb") as raw, np.load(raw) as file:
             if not np.array_equal(file["stamp"], stamp):
                 return None  # another archive, or tokens of an older format
             words = file["words"].tobytes().decode().split("\n")
             labels = ["pos" if positive else "neg" for positive in file["positive"].tolist()]
             corpus = Corpus(words, file["indices"], file["starts"], labels)
             return corpus, *file["numbers"].tolist()
-    except Exception:  # a damaged file can fail in any way
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError):
         return None  # absent or damaged: tokenise again
+    except (zipfile.BadZipFile, zlib.error):
+        return None  # the same
 
 
 def _write_imdb_cache(cache: Path, stamp, corpus: Corpus, *numbers: int) -> None:

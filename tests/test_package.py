@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
+import shlex
 import socket
 import subprocess
 import sys
 
 import pytest
-from helpers import ROOT, run_script, same_but_for_times
+from helpers import ROOT, load_script, run_script, same_but_for_times
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("[01][0-9]_*.py"))
 
@@ -46,3 +50,33 @@ def test_the_same_seed_gives_the_same_metrics_on_a_strange_machine(name, tmp_pat
         figures = list(path.parent.glob("*.png"))
         assert figures and all(figure.stat().st_size > 5000 for figure in figures)
     assert same_but_for_times(metrics[0]) == same_but_for_times(metrics[1])
+
+
+# ---------------------------------------------------------------- what the scripts say themselves
+
+COMMAND = re.compile(r"^ *(?:# *)?python (\d\d_\w+)\.py *([^#\n]*)", re.MULTILINE)
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*\w")
+
+
+def flags_of(name: str) -> set[str]:
+    """Every flag in the help of a script."""
+    help_text = io.StringIO()
+    with contextlib.redirect_stdout(help_text), pytest.raises(SystemExit):
+        load_script(name).parse_args(["--help"])
+    return set(FLAG.findall(help_text.getvalue()))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_docstring_and_exercises_name_flags_and_commands_that_exist(name):
+    source = (ROOT / f"{name}.py").read_text(encoding="utf-8")
+    exercises = source[source.index("# Exercises\n") :]
+    assert len(re.findall(r"^# [1-5]\. ", exercises, re.MULTILINE)) == 5
+    commands = COMMAND.findall(
+        re.sub(r"\\\n#? *", "", source)
+    )  # long ones go on in the next line
+    assert name in {script for script, _ in commands}
+    for script, flags in commands:
+        load_script(script).parse_args(shlex.split(flags))
+    known = set.union(flags_of(name), *(flags_of(script) for script, _ in commands))
+    other = {f"--{flag}" for flag in ("nproc-per-node", "to", "upgrade")}  # of other programs
+    assert set(FLAG.findall(source)) <= known | other
