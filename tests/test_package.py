@@ -71,12 +71,20 @@ def test_docstring_and_exercises_name_flags_and_commands_that_exist(name):
     source = (ROOT / f"{name}.py").read_text(encoding="utf-8")
     exercises = source[source.index("# Exercises\n") :]
     assert len(re.findall(r"^# [1-5]\. ", exercises, re.MULTILINE)) == 5
-    commands = COMMAND.findall(
-        re.sub(r"\\\n#? *", "", source)
-    )  # long ones go on in the next line
+    commands = COMMAND.findall(re.sub(r"\\\n#? *", "", source))  # long ones go on in the next line
     assert name in {script for script, _ in commands}
     for script, flags in commands:
         load_script(script).parse_args(shlex.split(flags))
     known = set.union(flags_of(name), *(flags_of(script) for script, _ in commands))
     other = {f"--{flag}" for flag in ("nproc-per-node", "to", "upgrade")}  # of other programs
     assert set(FLAG.findall(source)) <= known | other
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs(tmp_path):
+    for part in load_script("tests/benchmark").PARTS:
+        command = [sys.executable, str(ROOT / "tests" / "benchmark.py"), "--only", part]
+        command += ["--repeats", "1", "--json", str(tmp_path / f"{part}.json")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / f"{part}.json").read_text(encoding="utf-8"))["parts"][part]
