@@ -15,7 +15,7 @@ Misconceptions  "The state starts anew with every batch."  Here, and only here, 
     x_t  a symbol (an embedding, E)    h_t, c_t (H,)  the state        z_t (V,)  logits
     τ    the temperature: 1 in training, yours to choose when writing
 
-    python 10_text_generation.py               # 873 s by the clock, some 53 s an epoch at best
+    python 10_text_generation.py --threads 2   # 873 s by the clock, some 53 s an epoch at best
 
     data      shakespeare: chars: 948,085 train, 55,768 val, 111,540 test
        after 0 updates: JnCq!-?AYjYdTXpxSFJORcPcUz sMX?!3OoPvHYgGdFxQEuO:3UPTytu3GSsBKJZ&YNq: ...

@@ -903,7 +903,7 @@ def read_series(path, columns: Sequence[str], date_column: str | None = None):
         for name in [*columns, *([date_column] if date_column else [])]:
             if name not in header:
                 raise UserError(
-                    f"{path}, line 1: no column {name!r}; its columns: {str(header)[1:-1][:300]}"
+                    f"{path}, line 1: no column {name!r}; its columns: {', '.join(header)[:300]!r}"
                 )
         wanted = [(header.index(name), name) for name in columns]
         date_index = header.index(date_column) if date_column else None
@@ -2010,8 +2010,11 @@ def between(low: float, high: float = math.inf, open_low: bool = False) -> Calla
 def add_run_flags(parser: argparse.ArgumentParser, threads: int, downloads: bool = True) -> None:
     """Add the flags that mean the same in every script: seed, device, files, figures.
 
-    `threads` is the script's own measured best; `downloads` adds the flags about data files.
+    `threads` is the script's own measured best on an idle machine, and the default is that, but
+    at most half of the cores: where other programs are busy, threads wait for each other, and
+    two of them on two cores took 30 times as long as one.  `downloads` adds the flags about data.
     """
+    threads = min(threads, max(1, (os.cpu_count() or 1) // 2))
     group = parser.add_argument_group("machine and files")
     add = group.add_argument
     add("--seed", type=at_least(0), default=0, help="random seed: same seed, same result")

@@ -457,3 +457,12 @@ def test_help_shows_defaults_but_not_none(capsys):
         parser.parse_args(["--help"])
     printed = capsys.readouterr().out
     assert "None" not in printed and "(default: 0)" in printed
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (4, 2), (64, 2), (None, 1)])
+def test_two_threads_only_where_cores_are_left_for_others(cores, expected, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    parser = ru.make_parser("name: text")
+    ru.add_run_flags(parser, threads=2)
+    assert parser.parse_args([]).threads == expected
+    assert parser.parse_args(["--threads", "3"]).threads == 3
