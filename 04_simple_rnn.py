@@ -242,11 +242,12 @@ class Split(NamedTuple):
     targets: torch.Tensor  # (N,) label indices
 
 
-def encode(pairs, vocab: ru.Vocab, labels: list[str], device="cpu") -> Split:
+def encode(pairs, vocab: ru.Vocab, labels: list[str], device="cpu", source="the data") -> Split:
     """Turn (name, label) pairs into a Split; a label outside `labels` is a UserError."""
     for _, label in pairs:
         if label not in labels:
-            raise ru.UserError(f"the label {label!r} is not one the model knows: {labels}")
+            label = label[:40]
+            raise ru.UserError(f"{source}: the label {label!r} is not one of the model's: {labels}")
     inputs, lengths = ru.pad_batch([vocab(name) for name, _ in pairs])
     targets = torch.tensor([labels.index(label) for _, label in pairs])
     names = [name for name, _ in pairs]
@@ -814,7 +815,9 @@ def main(argv=None) -> dict:
         vocab = ru.Vocab.build(name for name, _ in splits["train"])  # a name is its letters
         labels = sorted({label for rows in splits.values() for _, label in rows})
         model = NameClassifier(len(vocab), len(labels), args).to(device)
-    data = {part: encode(rows, vocab, labels, device) for part, rows in splits.items()}
+    data = {
+        part: encode(rows, vocab, labels, device, args.dataset) for part, rows in splits.items()
+    }
     introduce(model, data, vocab, labels, args, device)
 
     history, train_started = [], time.perf_counter()

@@ -201,7 +201,9 @@ def encode(corpus: ru.Corpus, vocab: ru.Vocab, labels: list[str], args) -> Split
     """Number the words of a corpus; a label outside `labels` is a UserError."""
     unknown = set(corpus.labels) - set(labels)
     if unknown:
-        raise ru.UserError(f"the label {min(unknown)!r} is not one the model knows: {labels}")
+        raise ru.UserError(
+            f"{args.dataset}: the label {min(unknown)[:40]!r} is not one of the model's: {labels}"
+        )
     inputs = corpus.encode(vocab, args.max_length)
     # The deliberate failure: every review is filled up to one length, and the padding passes
     # for words.  Nothing after this line knows where a review ends.

@@ -256,7 +256,10 @@ def encode(corpus: ru.Corpus, names: Names, args, device="cpu") -> Split:
     unknown = {class_of(label) for label in corpus.labels} - {*names.labels}
     if unknown:
         known = ", ".join(names.labels)
-        raise ru.UserError(f"the label {min(unknown)!r} is not one that the model knows: {known}")
+        raise ru.UserError(
+            f"{args.dataset}: the label {min(unknown)[:40]!r} is not one that the model knows: "
+            f"{known}"
+        )
     specials = [ru.Vocab.PAD, ru.Vocab.UNK]
     every_word = ru.Vocab(specials + [word for word in corpus.words if word not in specials])
     words = describe_words(every_word.get_itos(), names.vocab)
@@ -844,7 +847,7 @@ def main(argv=None) -> dict:
     if args.predict and args.path and not (args.save_model or args.resume or args.eval_only):
         # The checkpoint alone answers: no data, no training.
         model, names, best = load_model(args.path, ru.get_device(args.device))
-        trained = argparse.Namespace(**best["config"])
+        trained = argparse.Namespace(max_length=best["config"]["max_length"])
         return {t: print_prediction(model, names, trained, t) for t in args.predict}
 
     device = ru.start_run(args, TUTORIAL)
