@@ -37,6 +37,8 @@ Misconceptions  "Attention explains the translation."  It says where the decoder
     bleu by source length     6: 58.0  10: 58.9  14: 54.7  18: 50.9  22: 43.7
     --attention-type none     6: 36.4  10: 29.2  14: 23.2  18: 18.3  22: 13.3
 
+    after --epochs 3 (BLEU)   dot 47.7  additive 46.1  general 45.2  scaled-dot-product 44.0
+
     python 09_attention_mechanism.py --task dates      # 1.000 right (seed 0), 79 s
     python 09_attention_mechanism.py --path models/09_attention_mechanism.pt --translate "A dog."
 
