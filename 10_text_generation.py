@@ -175,9 +175,12 @@ def encode(files: list[Path], args, vocab=None, file=None) -> tuple[np.ndarray, 
 # from front to back, which suits it.
 def encode_on_disk(files: list[Path], args, vocab=None) -> ru.Vocab:
     """Write the indices to `mapped_file`, unless they are there already; return the vocabulary."""
-    file, stats = mapped_file(args), [(str(file.resolve()), file.stat()) for file in files]
-    source = {"level": args.level, "files": [[f, s.st_size, s.st_mtime] for f, s in stats]}
-    record = file.with_suffix(".json")
+    file, record = mapped_file(args), mapped_file(args).with_suffix(".json")
+    try:
+        stats = [[str(text.resolve()), text.stat().st_size, text.stat().st_mtime] for text in files]
+    except OSError as error:
+        raise ru.UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    source = {"level": args.level, "files": stats}
     try:
         kept = json.loads(record.read_text(encoding="utf-8"))
         whole = kept["source"] == source and file.stat().st_size == kept["bytes"]
@@ -187,22 +190,34 @@ def encode_on_disk(files: list[Path], args, vocab=None) -> ru.Vocab:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no record, or a damaged one
     print(f"{'data':<10}writing all of it as numbers to {file}")
-    try:
-        record.unlink(missing_ok=True)  # it is written last: without it, the file is not whole
-        ids, vocab = encode(files, args, vocab, file)
+    part = file.with_name(f"{file.name}.{os.getpid()}")  # renamed when whole: another run may be
+    try:  # reading the old file, and keeps it
+        record.unlink(missing_ok=True)
+        ids, vocab = encode(files, args, vocab, part)
         ids.flush()
         contents = {"source": source, "bytes": ids.nbytes, "vocab": vocab.get_itos()}
+        del ids  # Windows renames no file that is mapped
+        os.replace(part, file)
         record.write_text(json.dumps(contents), encoding="utf-8")
     except OSError as error:
         raise ru.UserError(
             f"{file}: cannot be written ({error.strerror}); make room, choose another "
             "--output-dir, or read less with --max-chars"
         ) from None
+    finally:
+        with contextlib.suppress(OSError):  # gone already, or on Windows still mapped
+            part.unlink()
     return vocab
 
 
 def mapped_file(args: argparse.Namespace) -> Path:
     return Path(args.output_dir) / "text.int32"
+
+
+# "r+", though nothing is written: for a private copy ("c") the system would have to promise as
+# much memory as the file is long, and what is opened with "r" PyTorch does not take.
+def map_numbers(args: argparse.Namespace) -> np.ndarray:
+    return np.memmap(mapped_file(args), np.int32, "r+")
 
 
 def load_data(args: argparse.Namespace, vocab=None) -> tuple[dict, ru.Vocab, bool]:
@@ -216,8 +231,7 @@ def load_data(args: argparse.Namespace, vocab=None) -> tuple[dict, ru.Vocab, boo
 
     # With several processes (section 6), the first prepares the text for all.
     ids, vocab, args.dataset, embedded = from_all(prepare() if RANK == 0 else None)[0]
-    if ids is None:
-        ids = np.memmap(mapped_file(args), np.int32, "c")
+    ids = map_numbers(args) if ids is None else ids
     return cut(torch.from_numpy(ids)), vocab, embedded
 
 

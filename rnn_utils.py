@@ -560,7 +560,10 @@ def read_text(path) -> str:
 
 
 def read_blocks(path, size: int = 1 << 22) -> Iterator[str]:
-    """Read a text as `read_text` does, in pieces of `size` bytes and up to the next line end."""
+    """Read a text as `read_text` does, in pieces of `size` bytes and up to the next line end.
+
+    A line is never cut, so a text without line ends is one piece.
+    """
     lines, filled = 1, False
     try:
         with open(path, "rb") as file:

@@ -107,7 +107,7 @@ CHAPTERS = (
     ("08_seq2seq_basic", "", "can one vector carry a whole sequence?", "digits, `multi30k`",
      "95 % and more"),
     ("09_attention_mechanism", "", "what does a translator look at while it writes?", "`multi30k`",
-     "a gain over none"),
+     "better than without attention"),
     ("10_text_generation", "", "can a network that guesses the next character write?",
      "`shakespeare`, code", "text samples"),
 )  # fmt: skip

@@ -152,6 +152,40 @@ def test_a_damaged_or_old_file_of_numbers_is_written_anew(damage, tmp_path, caps
     assert "to be or not to be" in script.decode(data["train"], vocab)
 
 
+def test_a_run_keeps_its_text_while_another_writes_its_own(tmp_path):
+    flags = ["--output-dir", str(tmp_path), "--max-chars", "0", "--batch-size", "4"]
+    for name, text in (("a.txt", "abc" * 400), ("b.txt", "xy" * 400)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    first, vocab, _ = script.load_data(
+        script.parse_args([*flags, "--data", str(tmp_path / "a.txt")])
+    )
+    script.load_data(script.parse_args([*flags, "--data", str(tmp_path / "b.txt")]))
+    assert script.decode(first["train"], vocab) == ("abc" * 400)[60:1080]
+    assert {path.name for path in tmp_path.glob("text.*")} == {"text.int32", "text.json"}
+
+
+@pytest.mark.parametrize("flags", [[], ["--max-chars", "0"]])
+def test_a_text_that_is_not_there_is_one_line(flags, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    done = run_here(script, ["--quick", "--data", "absent.txt", *flags], capsys)
+    assert_one_line_error(done, "absent.txt")
+    (tmp_path / "binary.txt").write_bytes(b"text\n" * 9 + b"\0")
+    done = run_here(script, ["--quick", "--data", "binary.txt", *flags], capsys)
+    assert_one_line_error(done, "binary.txt", "binary")
+    assert not list(tmp_path.rglob("text.*"))  # no half a file
+
+
+def test_a_mapped_text_takes_no_memory(tmp_path):
+    args = script.parse_args(["--output-dir", str(tmp_path), "--max-chars", "0"])
+    with open(script.mapped_file(args), "wb") as file:
+        try:
+            file.truncate(1 << 41)  # a hole: two terabytes, and no disk
+        except OSError:
+            pytest.skip("no such files on this disk")
+    ids = script.map_numbers(args)
+    assert len(ids) == 1 << 39 and int(ids[-1]) == 0
+
+
 def test_training_on_a_text_on_disk_gives_the_same_figures(tmp_path):
     text = tmp_path / "own.txt"
     text.write_text("".join(f"{n} times {n} is {n * n}\n" for n in range(700)), encoding="utf-8")
