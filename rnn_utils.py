@@ -1661,6 +1661,8 @@ def save_checkpoint(path, tutorial: str, **contents: Any) -> None:
     either the old file or the new one, never half of one.  Raises UserError when the
     disk is full or the folder read-only.
     """
+    # The settings of a checkpoint that was loaded are a _Record, which cannot be loaded again.
+    contents = {k: dict(v) if isinstance(v, _Record) else v for k, v in contents.items()}
     _require_plain(contents, "checkpoint")
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")

@@ -133,11 +133,17 @@ def damaged(draw, sound: st.SearchStrategy) -> bytes:
     return data
 
 
+def in_shares(*shares: tuple[int, st.SearchStrategy]) -> st.SearchStrategy:
+    """Files of several sorts, so many parts of each; `one_of` takes a sort named twice once."""
+    places = [place for place, (share, _) in enumerate(shares) for _ in range(share)]
+    return st.sampled_from(places).flatmap(lambda place: shares[place][1])
+
+
 def anything(sound: st.SearchStrategy) -> st.SearchStrategy:
     """What may be found where a file is expected; two in five are sound."""
     garbage = st.binary(max_size=300) | st.text(max_size=200).map(lambda t: t.encode())
     odd = st.sampled_from([b"", b"\n \n", b"\xef\xbb\xbf", GIANT, b"\n" * 999, MISSING, FOLDER])
-    return st.one_of(sound, sound, damaged(sound), damaged(sound), garbage | odd)
+    return in_shares((2, sound), (2, damaged(sound)), (1, garbage | odd))
 
 
 def place(path: Path, content) -> None:
@@ -263,7 +269,8 @@ FILE_NAMES = st.sampled_from(["A.txt", "B.txt", "C d.txt", "é.txt", "notes.md",
 def folder(sound: st.SearchStrategy) -> st.SearchStrategy:
     """Folders of such files, half of them with something else among them; or a file instead."""
     good = st.dictionaries(FILE_NAMES, sound, min_size=2, max_size=5)
-    return st.one_of(good, good, st.dictionaries(FILE_NAMES, anything(sound), max_size=4), sound)
+    mixed = st.dictionaries(FILE_NAMES, anything(sound), max_size=4)
+    return in_shares((2, good), (2, mixed), (1, sound))
 
 
 def captions() -> st.SearchStrategy:
@@ -272,8 +279,9 @@ def captions() -> st.SearchStrategy:
     good = made(prose, 12, 12).map(zipped)
     files = {f"{stem}.{side}.gz": good for stem, side in stems}
     inside = made(prose, 12, 12)
-    files["train.en.gz"] = good | good | good | anything(good) | anything(inside).map(zipped)
-    files["val.fr.gz"] = good | good | good | damaged(inside).map(zipped)
+    train = anything(good) | anything(inside).map(zipped)
+    files["train.en.gz"] = in_shares((1, good), (1, train))
+    files["val.fr.gz"] = in_shares((3, good), (1, damaged(inside).map(zipped)))
     return st.fixed_dictionaries({"multi30k": st.fixed_dictionaries(files)})
 
 
@@ -486,13 +494,12 @@ def columns_of(path, date_column=None) -> tuple:
 texts = anything(made(prose, 1, 20))
 own_table = anything(made(labelled, 2, 25))
 own_series = anything(made(series, 30, 60) | made(series, 30, 60, numbers=PLAIN * 8 + WILD))
-all_dates = made(series, 1, 60, forms=DATE_FORMS)
-all_dates = all_dates | anything(all_dates)
+all_dates = anything(made(series, 1, 60, forms=DATE_FORMS))
 own_sequences = anything(made(sequences, 2, 6) | made(sequences, 1, 6, numbers=PLAIN + WILD))
 prices = anything(made(series, 30, 60, numbers=["1", "2.5", "99", "101"]))
 of_any_class = made(labelled, 15, 25)
 of_one_class = made(labelled, 15, 25, labels=["y:a", "y:b"])
-classes = anything(st.one_of(of_any_class, of_any_class, of_any_class, of_one_class))
+classes = anything(in_shares((3, of_any_class), (1, of_one_class)))
 own_pairs = anything(made(pair_lines, 10, 30) | made(pair_lines, 5, 30, sources=3))
 archives = anything(made(tar, 6, 12)).map(zipped) | anything(made(tar, 6, 12).map(zipped))
 long_texts = made(prose, 10, 80)
@@ -576,7 +583,7 @@ def try_files(reader: Reader, folder: Path, count: int, **more) -> collections.C
 def test_any_file_gives_a_sound_value_or_one_line(reader, count, tmp_path):
     found = try_files(reader, tmp_path, count)
     # Otherwise nothing would have been tested but the one or the other.
-    assert min(found["read"], found["refused"]) >= count / 10, found
+    assert min(found["read"], found["refused"]) >= count / 20, found
 
 
 @pytest.mark.parametrize(
@@ -596,7 +603,6 @@ def test_a_careless_reader_is_found_out(read, complaint, tmp_path):
         try_files(careless, tmp_path, 100, phases=[Phase.generate])
 
 
-@pytest.mark.xfail(reason="10: a missing file ends in a traceback", strict=True)
 def test_a_missing_text_is_refused_before_it_is_mapped(tmp_path):
     on_disk = next(reader for reader in READERS if reader.name == "10 on disk")
     assert verdict(on_disk, tmp_path / "nowhere.txt") == "refused"

@@ -466,3 +466,13 @@ def test_two_threads_only_where_cores_are_left_for_others(cores, expected, monke
     ru.add_run_flags(parser, threads=2)
     assert parser.parse_args([]).threads == expected
     assert parser.parse_args(["--threads", "3"]).threads == 3
+
+
+def test_what_was_loaded_can_be_saved_and_loaded_again(tmp_path):
+    ru.save_checkpoint(tmp_path / "a.pt", "name", config={"lr": 0.1}, weights={})
+    loaded = ru.load_checkpoint(tmp_path / "a.pt", "name")
+    ru.save_checkpoint(tmp_path / "b.pt", "name", config=loaded["config"], weights={})
+    again = ru.load_checkpoint(tmp_path / "b.pt", "name")
+    assert again == loaded
+    with pytest.raises(ru.UserError, match=r"b\.pt.*has no 'seed'"):
+        again["config"]["seed"]
