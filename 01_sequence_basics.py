@@ -51,13 +51,13 @@ import time
 from functools import partial
 from pathlib import Path
 
+import rnn_utils as ru
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
-
-import rnn_utils as ru
 
 TUTORIAL = "01_sequence_basics"
 

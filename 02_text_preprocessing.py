@@ -53,13 +53,13 @@ import unicodedata
 import warnings
 from pathlib import Path
 
+import rnn_utils as ru
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-import rnn_utils as ru
 
 TUTORIAL = "02_text_preprocessing"
 SAMPLE = 600  # the slow parts read this many sentences; the embedded corpus has fewer in train

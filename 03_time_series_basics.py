@@ -48,10 +48,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import rnn_utils as ru
+
 import numpy as np
 import torch
-
-import rnn_utils as ru
 
 TUTORIAL = "03_time_series_basics"
 

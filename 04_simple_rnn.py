@@ -50,11 +50,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+import rnn_utils as ru
+
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-import rnn_utils as ru
 
 TUTORIAL = "04_simple_rnn"
 

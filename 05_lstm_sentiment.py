@@ -58,12 +58,12 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
+import rnn_utils as ru
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-import rnn_utils as ru
 
 TUTORIAL = "05_lstm_sentiment"
 

@@ -53,11 +53,11 @@ import argparse
 import time
 from typing import NamedTuple
 
+import rnn_utils as ru
+
 import numpy as np
 import torch
 from torch import nn
-
-import rnn_utils as ru
 
 TUTORIAL = "06_gru_time_series"
 

@@ -63,12 +63,12 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import rnn_utils as ru
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-import rnn_utils as ru
 
 TUTORIAL = "07_bidirectional_rnn"
 DIRECTIONS = ("forward", "backward", "both")

@@ -46,12 +46,12 @@ import itertools
 import time
 from collections import Counter
 
+import rnn_utils as ru
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
-
-import rnn_utils as ru
 
 TUTORIAL = "08_seq2seq_basic"
 

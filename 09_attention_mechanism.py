@@ -57,12 +57,12 @@ import sys
 import time
 from typing import NamedTuple
 
+import rnn_utils as ru
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-import rnn_utils as ru
 
 TUTORIAL = "09_attention_mechanism"
 

@@ -50,14 +50,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import rnn_utils as ru
+
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-
-import rnn_utils as ru
 
 TUTORIAL = "10_text_generation"
 

@@ -58,6 +58,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+# Threads that wait for each other spin by default, and beside another busy program they then spin
+# where it could work: 2 threads on 2 busy cores took 20 times as long as 1.  Sleeping instead costs
+# little.  PyTorch's OpenMP reads this when it is loaded, so rnn_utils is imported before torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 import threadpoolctl
 import torch
@@ -149,8 +154,7 @@ def get_device(name: str = "auto") -> torch.device:
 def set_threads(threads: int) -> None:
     """Let PyTorch, NumPy and scikit-learn use so many CPU threads; 0 leaves their own choice.
 
-    Threads wait for each other by spinning.  In small models they gain nothing, and beside
-    another busy program they lose badly: a logistic regression took 11 s here instead of 1.
+    A small model gains nothing by a second thread: it spends the time on waiting for the other.
     """
     if not threads:
         return
@@ -659,6 +663,16 @@ def read_labelled_text(path) -> list[LabelledText]:
     return rows
 
 
+def check_labels(found: Iterable[str], known: Sequence[str], source: str) -> None:
+    """Raise UserError where a label is `found` in `source` that is not `known` to a model."""
+    unknown = {*found} - {*known}
+    if unknown:
+        raise UserError(
+            f"{source}: the label {min(unknown)[:40]!r} is not one that the model knows: "
+            f"{', '.join(known)}"
+        )
+
+
 def _find_columns(header: list[str], separator: str, path, line: int) -> list[int]:
     names = [name.strip().lower() for name in header]
     for wanted in ("text", "label"):
@@ -734,13 +748,15 @@ class Corpus:
     @classmethod
     def from_tokens(cls, texts: Iterable[Sequence[str]], labels: Sequence[str]) -> Corpus:
         """Put token lists together; `texts` may be a generator."""
-        number = collections.defaultdict(int)
-        number.default_factory = number.__len__  # a word met for the first time: the next number
-        indices, starts = array.array("i"), [0]
-        for tokens in texts:
-            indices.extend([number[token] for token in tokens])
-            starts.append(len(indices))
-        return cls(list(number), np.array(indices, np.int32), np.array(starts, np.int64), labels)
+        starts = [0]
+
+        def counted() -> Iterator[Sequence[str]]:
+            for tokens in texts:
+                starts.append(starts[-1] + len(tokens))
+                yield tokens
+
+        words, indices = number_tokens(counted())
+        return cls(words, indices, np.array(starts, np.int64), labels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -844,6 +860,13 @@ def load_imdb(data_dir=None, offline: bool = False) -> tuple[dict[str, Corpus], 
     return {part: corpus.select(chosen) for part, chosen in rows.items()}, num_dropped
 
 
+# All that opening an absent, cut or scrambled .npz file has been seen to raise.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
 def _read_imdb_cache(cache: Path, stamp: np.ndarray) -> tuple[Corpus, int, int] | None:
     """What `_write_imdb_cache` has kept, or None where there is nothing that fits."""
     try:
@@ -855,10 +878,8 @@ def _read_imdb_cache(cache: Path, stamp: np.ndarray) -> tuple[Corpus, int, int] 
             labels = ["pos" if positive else "neg" for positive in file["positive"].tolist()]
             corpus = Corpus(words, file["indices"], file["starts"], labels)
             return corpus, *file["numbers"].tolist()
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError):
+    except _UNREADABLE:
         return None  # absent or damaged: tokenise again
-    except (zipfile.BadZipFile, zlib.error):
-        return None  # the same
 
 
 def _write_imdb_cache(cache: Path, stamp, corpus: Corpus, *numbers: int) -> None:
@@ -1378,6 +1399,11 @@ def count_parameters(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
+def matching_size(count: Callable[[int], int], wanted: int, sizes: Iterable[int]) -> int:
+    """The one of `sizes` whose `count` of parameters comes closest to `wanted`."""
+    return min(sizes, key=lambda size: abs(count(size) - wanted))
+
+
 def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """A copy of the weights on the CPU, which further training leaves alone."""
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
@@ -1653,6 +1679,22 @@ def _require_plain(value: Any, where: str) -> None:
         raise TypeError(f"{where} is a {type(value).__name__}: convert it to a plain type first")
 
 
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A name to write to; the file written takes the place of `path` if all goes well.
+
+    Otherwise it is deleted.  So there is always the old file or the new one, never half of one.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
 def save_checkpoint(path, tutorial: str, **contents: Any) -> None:
     """Write one file that holds all a model needs: weights, vocabulary, labels, settings.
 
@@ -1664,18 +1706,13 @@ def save_checkpoint(path, tutorial: str, **contents: Any) -> None:
     # The settings of a checkpoint that was loaded are a _Record, which cannot be loaded again.
     contents = {k: dict(v) if isinstance(v, _Record) else v for k, v in contents.items()}
     _require_plain(contents, "checkpoint")
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
     record = {"format": CHECKPOINT_FORMAT, "tutorial": tutorial, **contents}
     try:
-        with open(temporary, "wb") as file:
+        with _replacing(Path(path)) as temporary, open(temporary, "wb") as file:
             torch.save(record, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise UserError(f"{path}: the checkpoint cannot be written ({error})") from None
 
 
@@ -1796,13 +1833,25 @@ def load_training_state(
     return record
 
 
+def save_epoch(path, tutorial: str, resumable: dict, history: list, best: dict, **contents) -> None:
+    """After an epoch: save the best model so far at `path`, and beside it what --resume needs.
+
+    `resumable` holds config, model, optimizer and stopper, see `save_training_state`; `best` and
+    `contents` are what the model's checkpoint holds besides the config.
+    """
+    save_checkpoint(path, tutorial, config=resumable["config"], **contents, **best)
+    save_training_state(path, tutorial, **resumable, history=history, best=best)
+
+
 @contextlib.contextmanager
 def interruptible(args: argparse.Namespace, history: list) -> Iterator[None]:
     """Around a training loop: Ctrl-C says what is saved and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        if args.save_model and history:
+        if getattr(args, "is_variant", False):  # see `variant`
+            saved = "The comparison is lost; a model that was saved before it is not."
+        elif args.save_model and history:
             saved = f"The finished epochs are in {last_path(args.path)}; add --resume to go on."
         elif args.save_model:
             saved = "No epoch was finished, so there is nothing to resume."
@@ -1851,20 +1900,21 @@ def save_figure(figure, folder, name: str, show: bool = False) -> Path:
     import matplotlib.pyplot as plt
 
     path = Path(folder) / f"{name}.png"
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with warnings.catch_warnings():
+        with _replacing(path) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is a box
             figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise UserError(f"{path}: the figure cannot be written ({error.strerror})") from None
     if show:
         plt.show()
     plt.close(figure)
     return path
+
+
+def save_figures(figures: dict[str, Any], args: argparse.Namespace) -> list[Path]:
+    """Save {name: figure} in `args.output_dir`; return the paths."""
+    return [save_figure(fig, args.output_dir, name, args.show) for name, fig in figures.items()]
 
 
 def plot_curves(axes, history: list[dict], measure: str, label: str, baselines=()) -> None:
@@ -2015,11 +2065,10 @@ def between(low: float, high: float = math.inf, open_low: bool = False) -> Calla
 def add_run_flags(parser: argparse.ArgumentParser, threads: int, downloads: bool = True) -> None:
     """Add the flags that mean the same in every script: seed, device, files, figures.
 
-    `threads` is the script's own measured best on an idle machine, and the default is that, but
-    at most half of the cores: where other programs are busy, threads wait for each other, and
-    two of them on two cores took 30 times as long as one.  `downloads` adds the flags about data.
+    `threads` is the script's own measured best, and the default where there are so many cores.
+    `downloads` adds the flags about data.
     """
-    threads = min(threads, max(1, (os.cpu_count() or 1) // 2))
+    threads = min(threads, os.cpu_count() or 1)
     group = parser.add_argument_group("machine and files")
     add = group.add_argument
     add("--seed", type=at_least(0), default=0, help="random seed: same seed, same result")
@@ -2033,6 +2082,16 @@ def add_run_flags(parser: argparse.ArgumentParser, threads: int, downloads: bool
     add("--show", action="store_true", help="also open the figures in windows")
 
 
+def add_checkpoint_flags(parser: argparse.ArgumentParser, tutorial: str) -> None:
+    """Add the flags about checkpoints, the same in every script that has any."""
+    add = parser.add_argument_group("checkpoints").add_argument
+    add("--save-model", action="store_true", help="keep the best model, and what --resume needs")
+    add("--path", help=f"the checkpoint (default: models/{tutorial}.pt)")
+    resume = "continue an interrupted --save-model run, with the same flags"
+    add("--resume", action="store_true", help=resume)
+    add("--eval-only", action="store_true", help="score the checkpoint at --path, train no network")
+
+
 def parse_arguments(parser: argparse.ArgumentParser, argv, quick: dict) -> argparse.Namespace:
     """Parse the command line; with `--quick`, take `quick` as the defaults.
 
@@ -2043,6 +2102,25 @@ def parse_arguments(parser: argparse.ArgumentParser, argv, quick: dict) -> argpa
         parser.set_defaults(**quick)
         args = parser.parse_args(argv)
     return args
+
+
+def answers_alone(args: argparse.Namespace, asked) -> bool:
+    """Whether the checkpoint at --path is to answer what was `asked`, with no data and no training.
+
+    `asked` is the value of `--predict` or its like, None where it was not given.
+    """
+    trains = args.save_model or args.resume or args.eval_only
+    alone = asked is not None and bool(args.path) and not trains
+    if alone:
+        set_threads(args.threads)
+    return alone
+
+
+def variant(args: argparse.Namespace, **changes) -> argparse.Namespace:
+    """Settings for a model that is trained for comparison: same seed, set anew, and never saved."""
+    set_seed(args.seed)
+    never = {"save_model": False, "resume": False, "is_variant": True}
+    return argparse.Namespace(**{**vars(args), **never, **changes})
 
 
 def start_run(args: argparse.Namespace, tutorial: str) -> torch.device:
@@ -2147,8 +2225,12 @@ def write_metrics(args: argparse.Namespace, tutorial: str, started: float, **mea
     """Write `<output_dir>/metrics.json` and return its contents.
 
     `measured` holds the script's own results, plain values; `started` is the
-    `time.perf_counter()` at which the script began.
+    `time.perf_counter()` at which the script began.  `train_seconds` is the sum over the epochs
+    of the `history`, those before a --resume too.
     """
+    if "history" in measured:
+        seconds = sum(row["seconds"] for row in measured["history"])
+        measured["train_seconds"] = round(seconds, 3)
     metrics = {
         "tutorial": tutorial,
         "config": configuration(args),
@@ -2172,12 +2254,9 @@ def write_json(path, value: Any) -> Path:
     """Write plain values as JSON, atomically; a NaN in them is a bug, and raises ValueError."""
     path = Path(path)
     text = json.dumps(value, indent=1, allow_nan=False)
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        with _replacing(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
     return path

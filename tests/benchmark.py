@@ -57,9 +57,9 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 sys.path[:0] = [str(TESTS), str(ROOT)]
 
-from helpers import load_script
-
 import rnn_utils as ru
+
+from helpers import load_script
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("[0-9][0-9]_*.py"))
 FUSED = ru.fused_adam_works(torch.device("cpu"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,6 @@ from helpers import assert_one_line_error, load_script, run_script
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-
-import rnn_utils as ru
 
 NAME = "01_sequence_basics"
 script = load_script(NAME)

@@ -11,13 +11,13 @@ import tarfile
 import types
 from pathlib import Path
 
+import rnn_utils as ru
+
 import pytest
 import torch
 from helpers import assert_one_line_error, load_script, run_script
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import rnn_utils as ru
 
 NAME = "02_text_preprocessing"
 script = load_script(NAME)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 from helpers import (
@@ -14,8 +16,6 @@ from helpers import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-
-import rnn_utils as ru
 
 script = load_script("03_time_series_basics")
 

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import rnn_utils as ru
+
 import pytest
 import torch
 from helpers import (
@@ -22,8 +24,6 @@ from helpers import (
     run_script,
     same_but_for_times,
 )
-
-import rnn_utils as ru
 
 script = load_script("04_simple_rnn")
 NAME = "04_simple_rnn"

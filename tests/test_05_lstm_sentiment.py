@@ -10,6 +10,8 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 import torch
@@ -23,8 +25,6 @@ from helpers import (
     run_script,
     same_but_for_times,
 )
-
-import rnn_utils as ru
 
 NAME = "05_lstm_sentiment"
 script = load_script(NAME)

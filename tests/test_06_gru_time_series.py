@@ -6,6 +6,8 @@ import json
 import math
 import shutil
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 import torch
@@ -19,8 +21,6 @@ from helpers import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import rnn_utils as ru
 
 script = load_script("06_gru_time_series")
 NAME = "06_gru_time_series"

@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 import torch
@@ -20,8 +22,6 @@ from helpers import (
     same_but_for_times,
 )
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-import rnn_utils as ru
 
 script = load_script("07_bidirectional_rnn")
 NAME = "07_bidirectional_rnn"

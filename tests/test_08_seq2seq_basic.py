@@ -9,6 +9,8 @@ import os
 import random
 import shutil
 
+import rnn_utils as ru
+
 import pytest
 import torch
 from helpers import (
@@ -20,8 +22,6 @@ from helpers import (
     run_script,
     same_but_for_times,
 )
-
-import rnn_utils as ru
 
 script = load_script("08_seq2seq_basic")
 NAME = "08_seq2seq_basic"

@@ -8,6 +8,8 @@ import math
 import os
 import shutil
 
+import rnn_utils as ru
+
 import pytest
 import torch
 from helpers import (
@@ -19,8 +21,6 @@ from helpers import (
     run_script,
     same_but_for_times,
 )
-
-import rnn_utils as ru
 
 script = load_script("09_attention_mechanism")
 NAME = "09_attention_mechanism"

@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 import torch
@@ -29,8 +31,6 @@ from helpers import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import rnn_utils as ru
 
 script = load_script("10_text_generation")
 NAME = "10_text_generation"

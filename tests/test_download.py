@@ -8,9 +8,9 @@ import socket
 import threading
 import time
 
-import pytest
-
 import rnn_utils as ru
+
+import pytest
 
 CONTENT = bytes(range(256)) * 1200  # 300 kB: several chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

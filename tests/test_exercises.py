@@ -13,14 +13,14 @@ from __future__ import annotations
 import argparse
 import inspect
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 import torch
 from exercises import stubs
 from helpers import load_script
 from torch import nn
-
-import rnn_utils as ru
 
 close = torch.testing.assert_close
 

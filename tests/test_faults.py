@@ -22,6 +22,8 @@ import zipfile
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 import torch
@@ -33,8 +35,6 @@ from helpers import (
     run_here,
     same_but_for_times,
 )
-
-import rnn_utils as ru
 
 try:
     import resource

@@ -21,13 +21,13 @@ import tarfile
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 from helpers import load_script
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
-import rnn_utils as ru
 
 NUMBER_OF_FILES = [100, pytest.param(1000, marks=pytest.mark.slow)]
 LONGEST_MESSAGE = 700  # characters, the path aside: who reads on?

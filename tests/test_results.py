@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 
+import rnn_utils as ru
+
 import pytest
 from helpers import ROOT
-
-import rnn_utils as ru
 
 SPEC = importlib.util.spec_from_file_location("build_results", ROOT / "docs" / "build_results.py")
 build = importlib.util.module_from_spec(SPEC)

@@ -13,14 +13,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+import rnn_utils as ru
+
 import numpy as np
 import pytest
 import torch
 from helpers import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import rnn_utils as ru
 
 # ---------------------------------------------------------------- devices and seeds
 
