@@ -1,9 +1,9 @@
 """02_text_preprocessing: how does text become numbers that a recurrent network can read?
 
-The question     A network multiplies and adds, and a sentence is neither.  Which steps lie
-                 between, and what does each of them lose?
-The number       45 % of an epoch is padding if batches are drawn at random, and 4 % if
-                 sentences of similar length share a batch.
+The question     A network multiplies and adds numbers, and a sentence holds none.  Which steps
+                 lead from the one to the other, and what does each of them lose?
+The number       45 % of an epoch over the built-in sentences is padding if batches are drawn
+                 at random, and 4 % if sentences of similar length share a batch.
 Misconceptions   An index is a name, not a quantity: word 7 is not more than word 3, which is
                  why it goes through an embedding.  And <pad> is not silence: an RNN updates
                  its state on padding too, so read each sentence's state at its own end.
@@ -240,7 +240,7 @@ def make_bpe_tokenizer(sentences: list[str], num_merges: int):
 # Splitting at spaces, which everybody tries first, makes "cat", "cat." and "Cat" three words
 # that have nothing to do with each other; basic_english lower-cases, and gives punctuation
 # tokens of its own.  Characters need the smallest vocabulary and the longest sequences, and
-# byte pairs lie between.  Three numbers decide: the vocabulary is the number of rows of the
+# byte pairs are in between.  Three numbers decide: the vocabulary is the number of rows of the
 # embedding (and of the output layer of a language model); tokens per sentence is the number
 # of steps the RNN takes; and what is unknown it cannot read at all.
 def compare_tokenizers(train: list[str], held_out: list[str], example: str, args) -> dict:
@@ -308,27 +308,18 @@ def tokenize_all(sentences: list[str]) -> list[list[str]]:
     return [list(map(sys.intern, ru.basic_english(text))) or [ru.Vocab.UNK] for text in sentences]
 
 
-# All sentences stand in one long tensor: 8 bytes a token, where a Python list of ints needs
-# about 36.  `split` gives views, so it copies nothing.
-def numericalise(token_lists: list[list[str]], vocab: ru.Vocab) -> list[torch.Tensor]:
-    """Return one int64 tensor (T_i,) per sentence; all are views of one flat tensor."""
-    lengths = [len(tokens) for tokens in token_lists]
-    indices = itertools.chain.from_iterable(map(vocab, token_lists))
-    flat = torch.from_numpy(np.fromiter(indices, dtype=np.int64, count=sum(lengths)))
-    return list(flat.split(lengths))
-
-
 def prepare(sentences: list[str], num_train: int, args):
     """Tokenise, build the vocabulary on the first `num_train` sentences, numericalise.
 
-    Returns the token lists, the vocabulary, the index tensors and what it cost.
+    Returns the token lists, the vocabulary, one tensor of indices (T_i,) per sentence, and what
+    it cost.
     """
     started = time.perf_counter()
     tokens = tokenize_all(sentences)
     # On train only: a word that occurs in held-out text alone must stay unknown, as it
     # will be when the model is used.
     vocab = ru.Vocab.build(tokens[:num_train], min_freq=args.min_freq, max_size=args.max_vocab)
-    encoded = numericalise(tokens, vocab)
+    encoded = [torch.tensor(vocab(words)) for words in tokens]
     seconds, count = time.perf_counter() - started, sum(map(len, tokens))
     print(f"\nTokenising, vocabulary and indices of {len(tokens):,} sentences, {count:,} tokens:")
     print(f"  {seconds:.2f} s, which is {count / seconds:,.0f} tokens/s")
@@ -348,10 +339,8 @@ def study_vocabulary(tokens, num_train: int, vocab: ru.Vocab, min_freq: int, exa
     counts = collections.Counter(itertools.chain.from_iterable(train)).values()
     counts = np.array(sorted(counts, reverse=True))
     covered = counts.cumsum() / counts.sum()  # by the k + 1 most frequent words
-    print(
-        f"\nVocabulary: {len(vocab):,} entries; train has {len(counts):,} different words,", end=""
-    )
-    print(f" {int((counts < min_freq).sum()):,} of them rarer than --min-freq {min_freq}")
+    print(f"\nVocabulary: {len(vocab):,} entries; train has {len(counts):,} different", end=" ")
+    print(f"words, {int((counts < min_freq).sum()):,} of them rarer than --min-freq {min_freq}")
     print(f"  it begins {vocab.get_itos()[:12]}")
     for k in (10, 100, 1000, 10_000):
         if k < len(counts):
@@ -374,13 +363,14 @@ def study_vocabulary(tokens, num_train: int, vocab: ru.Vocab, min_freq: int, exa
 # A batch is a rectangle, and its longest sentence sets the width.  All others are filled up
 # with <pad>, and the mask remembers which steps are real.  So cut the few longest sentences,
 # and let sentences of similar length share a batch.
-def study_batches(encoded: list[torch.Tensor], args):
+def study_batches(encoded: list[torch.Tensor], num_train: int, args):
     """Truncate, pad one batch, and measure the padding of random and of bucketed batches.
 
     Returns the cut sentences, the two sets of batches (lists of indices) and the measures.
     """
     full = torch.tensor([len(sentence) for sentence in encoded])  # (N,)
-    cut = args.max_length or int(np.percentile(full.numpy(), 95))
+    # Chosen on train only, like the vocabulary.
+    cut = args.max_length or int(np.percentile(full[:num_train].numpy(), 95))
     sentences, lengths = [sentence[:cut] for sentence in encoded], full.clamp(max=cut)
     print(f"\nLengths: {full.min()} to {full.max()} tokens, mean {full.float().mean():.1f}")
     print(f"  cut at {cut}, which shortens {(full > cut).float().mean():.1%} of the sentences")
@@ -450,7 +440,7 @@ def lookup_is_one_hot_product(indices: torch.Tensor, vocab_size: int) -> dict[st
 
 
 # "You shall know a word by the company it keeps" (Firth 1957).  Skip-gram trains the vector
-# of a word to predict the words around it; words in like company get like vectors.
+# of a word to predict the words around it; words that keep similar company get similar vectors.
 def skipgram_pairs(sentences: list[torch.Tensor], window: int) -> torch.Tensor:
     """Return (P, 2): every word with every word up to `window` steps away, `<unk>` left out."""
     flat = torch.cat(sentences)  # (N,)
@@ -465,6 +455,9 @@ def skipgram_pairs(sentences: list[torch.Tensor], window: int) -> torch.Tensor:
     return torch.cat(pairs)
 
 
+NUM_NEGATIVES = 5  # K
+
+
 # Predicting one word of V needs a softmax over V.  Negative sampling asks an easier question:
 # is this a real pair, or was its second word drawn at random?  Each word has two vectors, v
 # as a centre and u as a neighbour, because a word is seldom its own neighbour; v is kept.
@@ -475,6 +468,8 @@ def train_skipgram(pairs: torch.Tensor, vocab_size: int, args, device) -> torch.
     """
     centres = nn.Embedding(vocab_size, args.embedding_size).to(device)
     contexts = nn.Embedding(vocab_size, args.embedding_size).to(device)
+    # With every u at 0 all scores start at 0: each pair is as likely real as drawn.  Pitfall: if
+    # every v were 0 as well, all gradients would be 0, and nothing would ever move.
     nn.init.zeros_(contexts.weight)
     nn.init.normal_(centres.weight, std=0.1)
     optimizer = torch.optim.Adam([centres.weight, contexts.weight], lr=0.01)
@@ -482,10 +477,10 @@ def train_skipgram(pairs: torch.Tensor, vocab_size: int, args, device) -> torch.
     for epoch in range(1, args.epochs + 1):
         loss_sum = 0.0
         for batch in pairs[torch.randperm(len(pairs))].split(1024):
-            negatives = torch.multinomial(noise, 5 * len(batch), replacement=True)
-            others = torch.cat([batch[:, 1:], negatives.view(-1, 5)], dim=1)  # (B, 1 + 5)
+            drawn = torch.multinomial(noise, NUM_NEGATIVES * len(batch), replacement=True)
+            others = torch.cat([batch[:, 1:], drawn.view(-1, NUM_NEGATIVES)], dim=1)  # (B, 1 + K)
             v_c = centres(batch[:, 0].to(device))[:, :, None]  # (B, E, 1)
-            scores = (contexts(others.to(device)) @ v_c)[:, :, 0]  # (B, 1 + 5)
+            scores = (contexts(others.to(device)) @ v_c)[:, :, 0]  # (B, 1 + K)
             # -log s(u_o . v_c) - sum_k log s(-u_k . v_c)
             scores = torch.cat([scores[:, :1], -scores[:, 1:]], dim=1)
             loss = -F.logsigmoid(scores).sum(dim=1).mean()
@@ -508,14 +503,20 @@ def nearest(vectors: torch.Tensor, index: int, count: int) -> list[int]:
     return similarity.topk(count).indices.tolist()
 
 
+def known_groups(vocab: ru.Vocab) -> list[list[str]]:
+    """The words of each group that the vocabulary holds, without groups of which it holds none."""
+    lowered = [[word.lower() for word in words] for words in GROUPS.values()]
+    return [known for words in lowered if (known := [word for word in words if word in vocab])]
+
+
 # Do the vectors know what the corpus was made from?  For each word of a group: how many of
 # its 3 nearest neighbours, among all words, are of the same group?
 def group_purity(vectors: torch.Tensor, vocab: ru.Vocab) -> float:
     hits = []
-    for words in GROUPS.values():
-        indices = {vocab[word.lower()] for word in words if word.lower() in vocab}
+    for words in known_groups(vocab):
+        indices = vocab(words)
         hits += [near in indices for index in indices for near in nearest(vectors, index, 3)]
-    return sum(hits) / len(hits)
+    return sum(hits) / max(1, len(hits))
 
 
 def study_embeddings(sentences, vocab: ru.Vocab, embedded: bool, args, device):
@@ -569,7 +570,7 @@ def feed_rnn(path: Path) -> None:
     rnn = nn.RNN(embedding.embedding_dim, hidden_size=16, batch_first=True)
     inputs = embedding(batch)  # (B, T, E)
     output, h_n = rnn(inputs)  # (B, T, H), (1, B, H)
-    # Pitfall: h_n is the state after the padding.  Each sentence's own last state stands at
+    # Pitfall: h_n is the state after the padding.  Each sentence's own last state is at
     # lengths - 1, and is what a packed run returns as h_n.
     last = output[torch.arange(len(batch)), lengths - 1]  # (B, H)
     packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
@@ -584,8 +585,7 @@ def feed_rnn(path: Path) -> None:
 
 
 # On two logarithmic axes Zipf's 1 / rank is a straight line.
-def plot_corpus(counts: np.ndarray, encoded, cut: int, title: str, args) -> Path:
-    plt = ru.get_pyplot(args.show)
+def plot_corpus(counts: np.ndarray, encoded, cut: int, title: str, plt):
     figure, (zipf, cover, length) = plt.subplots(1, 3, figsize=(10, 3.7))
     ranks = np.arange(1, len(counts) + 1)
     zipf.loglog(ranks, counts, ".", label="words")
@@ -602,13 +602,12 @@ def plot_corpus(counts: np.ndarray, encoded, cut: int, title: str, args) -> Path
     length.set(xlabel=f"tokens (dashed: cut at {cut})", ylabel="sentences")
     length.set_title("How long is a sentence?")
     figure.suptitle(f"What is the text made of?{title}")
-    return ru.save_figure(figure, args.output_dir, "corpus", args.show)
+    return figure
 
 
 # Every cell is one step of one sentence: the darker, the more frequent the word; grey is
 # padding, for which the network works and learns nothing.
-def plot_padding(sentences, batches: dict, share: dict, title: str, args) -> Path:
-    plt = ru.get_pyplot(args.show)
+def plot_padding(sentences, batches: dict, share: dict, title: str, plt):
     figure, grid = plt.subplots(2, 4, figsize=(9, 5.6), sharey=True)
     longest = max(len(sentence) for sentence in sentences)
     scale = np.log(max(int(sentence.max()) for sentence in sentences) + 1)
@@ -625,26 +624,24 @@ def plot_padding(sentences, batches: dict, share: dict, title: str, args) -> Pat
             axes.axis("off")
         row[0].set_ylabel(f"{name} batches\n{share[name]:.0%} padding in all\nsentence")
     figure.suptitle(f"How much of a batch is padding (grey)?{title}")
-    return ru.save_figure(figure, args.output_dir, "padding", args.show)
+    return figure
 
 
 # A map has two dimensions and a vector E.  PCA keeps the two directions along which the
-# drawn vectors differ most: the first right singular vectors of the centred matrix.  What
-# lies far apart here is far apart in truth; what lies close need not be close.
-def plot_embeddings(vectors: torch.Tensor, vocab: ru.Vocab, embedded: bool, title, args) -> Path:
-    plt = ru.get_pyplot(args.show)
-    groups = GROUPS if embedded else {"the most frequent words": vocab.get_itos()[2:52]}
-    known = [[w.lower() for w in words if w.lower() in vocab] for words in groups.values()]
-    chosen = F.normalize(vectors[vocab(itertools.chain(*known))])  # (W, E), length 1
+# drawn vectors differ most: the first right singular vectors of the centred matrix.  Words
+# that are far apart here are far apart in truth; words close together need not be.
+def plot_embeddings(vectors: torch.Tensor, vocab: ru.Vocab, groups: list[list[str]], title, plt):
+    """Draw groups of words, or each word of the only group; it takes three words for a map."""
+    chosen = F.normalize(vectors[vocab(itertools.chain(*groups))])  # (W, E), length 1
     centred = chosen - chosen.mean(dim=0)
     _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
-    points = (centred @ directions[:2].T).split([len(words) for words in known])  # (W, 2)
+    points = (centred @ directions[:2].T).split([len(words) for words in groups])  # (W, 2)
     kept = singular[:2].square().sum() / singular.square().sum()
     figure, axes = plt.subplots(figsize=(9, 6))
     colours = [*ru.PALETTE, ru.GREY, "#882255"]
-    for number, (words, xy) in enumerate(zip(known, points)):
+    for number, (words, xy) in enumerate(zip(groups, points)):
         axes.scatter(*xy.T.numpy(), color=colours[number], marker="osD^v"[number % 5])
-        if embedded:  # one label above each group, for words on top of each other are illegible
+        if len(groups) > 1:  # one label above each group: a label on every word is illegible
             labels = {", ".join(words[:3]) + " ...": (xy[:, 0].mean(), xy[:, 1].max())}
         else:
             labels = dict(zip(words, xy))
@@ -652,10 +649,10 @@ def plot_embeddings(vectors: torch.Tensor, vocab: ru.Vocab, embedded: bool, titl
             axes.annotate(drawable(text), (float(x), float(y)), (0, 6), ha="center",
                           textcoords="offset points", size=10)  # fmt: skip
     axes.set(xlabel="first principal component", ylabel="second principal component")
-    axes.set_title(f"Do words that keep like company lie together?{title}")
+    axes.set_title(f"Are words that keep similar company close together?{title}")
     axes.text(1, 0, f"the two components hold {kept:.0%} of the variance", size=9, color="#666666",
               transform=axes.transAxes, ha="right", va="bottom")  # fmt: skip
-    return ru.save_figure(figure, args.output_dir, "embeddings", args.show)
+    return figure
 
 
 # Pitfall: "$" starts a formula in matplotlib, and its font has neither emoji nor Chinese.
@@ -682,12 +679,13 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--min-freq", type=ru.at_least(1), default=2, help="rarer words become <unk>")
     add("--max-vocab", type=ru.at_least(3), default=20_000, help="largest vocabulary")
     add("--max-length", type=ru.at_least(0), default=0, help="tokens kept; 0: 95 %% stay whole")
-    add("--quick", action="store_true", help="a tiny run, to see that it works")
+    quick = "a tiny run on embedded data, to see that it works"
+    add("--quick", action="store_true", help=quick)
     add = parser.add_argument_group("batches and embeddings").add_argument
     add("--batch-size", type=ru.at_least(1), default=32, help="sentences per batch")
     add("--embedding-size", type=ru.at_least(2), default=32, help="numbers per word vector")
-    add("--epochs", type=ru.at_least(1), default=15, help="passes of skip-gram over the pairs")
-    add("--max-examples", type=ru.at_least(20), metavar="N", help="use N of the sentences")
+    add("--epochs", type=ru.at_least(1), default=15, help="passes over the training pairs")
+    add("--max-examples", type=ru.at_least(20), metavar="N", help="use about N of the sentences")
     ru.add_run_flags(parser, threads=1)
     return ru.parse_arguments(parser, argv, QUICK)
 
@@ -710,7 +708,7 @@ def main(argv=None) -> dict:
     print(f"  {torchtext}")
     tokens, vocab, encoded, speed = prepare(text, num_train, args)
     counts, vocabulary = study_vocabulary(tokens, num_train, vocab, args.min_freq, example)
-    sentences, batches, padding = study_batches(encoded, args)
+    sentences, batches, padding = study_batches(encoded, num_train, args)
     packing = show_packing()
     some = [sentence[:16] for sentence in sentences[:16]]  # one-hot takes V numbers a word
     lookup = lookup_is_one_hot_product(ru.pad_batch(some)[0], len(vocab))
@@ -719,12 +717,16 @@ def main(argv=None) -> dict:
     files = save_results(sentences, num_train, vocab, vectors, args)
     feed_rnn(files[0])
     if not args.no_plots:
+        plt = ru.get_pyplot(args.show)
         title = " (embedded data)" if embedded else f" ({drawable(args.dataset)})"
-        files += [
-            plot_corpus(counts, encoded, padding["cut"], title, args),
-            plot_padding(sentences, batches, padding, title, args),
-            plot_embeddings(vectors, vocab, embedded, title, args),
-        ]
+        figures = {
+            "corpus": plot_corpus(counts, encoded, padding["cut"], title, plt),
+            "padding": plot_padding(sentences, batches, padding, title, plt),
+        }
+        groups = known_groups(vocab) if embedded else [vocab.get_itos()[2:52]]
+        if sum(map(len, groups)) >= 3:
+            figures["embeddings"] = plot_embeddings(vectors, vocab, groups, title, plt)
+        files += ru.save_figures(figures, args)
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
         tokenizers=tokenizers, torchtext=torchtext, vocabulary=vocabulary, padding=padding,

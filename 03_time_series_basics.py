@@ -6,9 +6,9 @@ The question    A network learns from pairs of input and target.  A time series 
 The number      +0.66 or -0.16: the skill of the same nearest-neighbour model on Google's
                 share price, its windows split at random, and split by time.  Only the second
                 is true.
-Misconceptions  Shuffling before splitting is not careful but a leak: windows overlap.  And
-                a forecast that follows the curve closely need not know anything: "as
-                today" does so too.
+Misconceptions  "Shuffling before splitting is careful."  It is a leak: windows overlap.
+                "A forecast that follows the curve closely knows something."  "As today"
+                follows it just as closely, and knows nothing.
 
 Windows of L steps, and the H steps after each as its target (N windows, I = 1 feature):
 
@@ -45,7 +45,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import rnn_utils as ru
@@ -110,8 +109,8 @@ def load_series(args) -> Series:
 # The classical decomposition: series = trend + season + residual.  The trend is a moving
 # average over exactly one season, in which the season cancels out.  What remains is averaged
 # over all first steps of a season, all second steps, and so on.
-# Pitfall: the moving average is *centred*, so half of it lies in the future.  That is fine
-# for looking at the past, and a leak when the trend is given to a forecasting model.
+# Pitfall: the moving average is *centred*, so half of what it averages is in the future.  That
+# is fine for looking at the past, and a leak when the trend is given to a forecasting model.
 def decompose(values: np.ndarray, season: int) -> dict[str, np.ndarray]:
     """Return trend, season and residual, each (T,); NaN where the average lacks neighbours."""
     weights = np.ones(season)
@@ -145,9 +144,8 @@ def log_returns(prices: np.ndarray) -> np.ndarray:
 
 def describe_components(series: Series, train: np.ndarray) -> dict[str, float]:
     """Print how much the trend, the season and the residual of the training stretch vary."""
-    print(
-        f"\nWhat is in {series.name}?  (training stretch; season {series.season}, in {series.unit})"
-    )
+    print(f"\nWhat is in {series.name}?", end="  ")
+    print(f"(training stretch; season {series.season}, in {series.unit})")
     stds = {}
     for name, part in decompose(train, series.season).items():
         stds[name] = float(np.nanstd(part))
@@ -172,8 +170,10 @@ def describe_stationarity(prices: np.ndarray) -> dict[str, list[float]]:
         row = [half.mean() for half in halves] + [half.std() for half in halves]
         rows[name] = [float(number) for number in [*row, autocorrelation(values, 1)[1]]]
         print("  {:<16}{:8.2f}{:8.2f}{:9.2f}{:8.2f}{:+9.2f}".format(name, *rows[name]))
-    print("  The level of the price moves away for good: what holds at 250 dollars need not hold")
-    print("  at 440.  Returns come nearer to stationary, not all the way: their spread changes.")
+    early, late = rows["price (dollars)"][:2]
+    print(f"  The price moves away for good: what holds at {early:.0f} dollars need not", end=" ")
+    print(f"hold at {late:.0f}.")
+    print("  Returns come nearer to stationary, not all the way: their spread changes.")
     return rows
 
 
@@ -248,15 +248,12 @@ def describe_examples(series: Series, stretches: dict[str, slice], args) -> Scal
     for name, stretch in stretches.items():
         z = scaler.transform(series.values[stretch])
         inputs, targets = make_windows(z, args.sequence_length, args.horizon, args.stride)
-        print(
-            f"  {name:<6}steps {stretch.start:>7,} to {stretch.stop - 1:>7,}   inputs "
-            f"{inputs.shape!s:<11}  targets {targets.shape!s:<11}  {z.min():+.2f} to {z.max():+.2f}"
-        )
+        print(f"  {name:<6}steps {stretch.start:>7,} to {stretch.stop - 1:>7,}   inputs", end=" ")
+        print(f"{inputs.shape!s:<11}  targets {targets.shape!s:<11}", end="  ")
+        print(f"{z.min():+.2f} to {z.max():+.2f}")
     # An RNN wants (B, T, I), the number of features last, even where it is 1.
     batch = torch.tensor(inputs[:4, :, None], dtype=torch.float32)
-    print(
-        f"  for an RNN, (B, T, I): the first {len(batch)} windows as a {tuple(batch.shape)} tensor"
-    )
+    print(f"  for an RNN, (B, T, I): {len(batch)} windows are a {tuple(batch.shape)} tensor")
     return scaler
 
 
@@ -266,7 +263,8 @@ def describe_examples(series: Series, stretches: dict[str, slice], args) -> Scal
 
 # Three experiments, always on the same data whatever the flags: GOOG, windows of 50 days,
 # trained on August 2004 to July 2007 and scored on the validation stretch that follows.
-# (The random split takes its windows from both.)
+# (The random split takes its windows from both.)  "Linear" is Ridge: linear regression with a
+# small penalty on large weights, because 50 neighbouring inputs are nearly copies of each other.
 LAB_LENGTH, LAB_HORIZON, LAB_GAP = 50, 12, 12
 
 
@@ -370,11 +368,9 @@ def compare_with_persistence(prices: np.ndarray) -> tuple[dict[str, list], np.nd
     for name, guess in {"linear": forecast, "persistence": today}.items():
         results[name] = [float(r2_score(truth, guess)), rmse(guess, truth)]
         print("  {:<43}{:.3f}{:7.2f}".format(name, *results[name]))
-    print(
-        f"  The linear forecast lies {rmse(forecast, today):.2f} dollars from today's price and "
-        f"{rmse(forecast, truth):.2f} from tomorrow's:\n  it is today's, handed on.  "
-        "Ask of every forecast whether it beats persistence."
-    )
+    near, far = rmse(forecast, today), rmse(forecast, truth)
+    print(f"  The linear forecast is {near:.2f} dollars from today's price and {far:.2f} from")
+    print("  tomorrow's: it repeats today's.  Ask of every forecast whether it beats persistence.")
     return results, np.stack([forecast, truth])
 
 
@@ -387,7 +383,7 @@ def compare_with_persistence(prices: np.ndarray) -> tuple[dict[str, list], np.nd
 #     persistence       y_{t+h} = y_t                         nothing changes
 #     seasonal naive    y_{t+h} = y_{t+h-m}                   as one season (m steps) before
 #     moving average    y_{t+h} = mean of the last m steps    of the window; less noise
-#     linear AR         y_{t+h} = b_h + w_h . window          linear regression on the window
+#     linear AR         y_{t+h} = b_h + w_h . window          Ridge on the window
 def forecast_baselines(series: Series, stretches, scaler: Scaler, args):
     """Forecast the test stretch; return {name: (N, H)} and the truth (N, H), in their unit."""
     from sklearn.linear_model import Ridge
@@ -415,22 +411,18 @@ def forecast_baselines(series: Series, stretches, scaler: Scaler, args):
 # MAE and RMSE are in the unit of the series; RMSE counts a big miss for more.  MASE (Hyndman
 # and Koehler 2006) has no unit: below 1 is a smaller error than persistence made, one step
 # ahead, on the training stretch.
-def score_baselines(forecasts, targets, train: np.ndarray) -> dict[str, dict]:
-    """Return {name: {mae, rmse, mase and skill one step ahead; by_horizon: of each step}}."""
-    naive_error = float(np.abs(np.diff(train)).mean())
-    return ru.forecast_scores(forecasts, targets, naive_error)
-
-
-def print_scores(scores: dict[str, dict], series: Series, num_windows: int, horizon: int) -> None:
-    print(f"\nBaselines on the test stretch of {series.name}: {num_windows:,} windows")
+def score_baselines(forecasts, targets, train: np.ndarray, name: str) -> dict[str, dict]:
+    """Print, and return, {forecast: {mae, rmse, mase, skill: one step ahead; by_horizon: all}}."""
+    num_windows, horizon = targets.shape
+    print(f"\nBaselines on the test stretch of {name}: {num_windows:,} windows")
     print(f"  one step ahead           MAE    RMSE    MASE   skill    RMSE {horizon} steps ahead")
-    for name, row in scores.items():
-        print(
-            f"  {name:<18}{row['mae']:10.2f}{row['rmse']:8.2f}{row['mase']:8.2f}"
-            f"{row['skill']:+8.2f}{row['by_horizon']['rmse'][-1]:12.2f}"
-        )
-    best = min(scores, key=lambda name: scores[name]["rmse"])
+    scores = ru.forecast_scores(forecasts, targets, float(np.abs(np.diff(train)).mean()))
+    for forecast, row in scores.items():
+        print(f"  {forecast:<18}{row['mae']:10.2f}{row['rmse']:8.2f}{row['mase']:8.2f}", end="")
+        print(f"{row['skill']:+8.2f}{row['by_horizon']['rmse'][-1]:12.2f}")
+    best = min(scores, key=lambda forecast: scores[forecast]["rmse"])
     print(f"  For a network to beat, one step ahead: {best}, RMSE {scores[best]['rmse']:.2f}")
+    return scores
 
 
 # %% ------------------------------------------------------------------
@@ -440,36 +432,22 @@ def print_scores(scores: dict[str, dict], series: Series, num_windows: int, hori
 COLORS = {"train": ru.BLUE, "val": ru.YELLOW, "test": ru.ORANGE}
 
 
-# A figure is some thousand points wide.  Showing every k-th step of a longer series would
-# invent a slow wave that is not there (aliasing): draw the range of every k steps instead.
-def draw(axes, x, y, **options) -> None:
-    """Plot y (T,) over x (T,), as at most some 5,000 points."""
-    step = 1 + len(y) // 5000
-    if step > 1:
-        bins = y[: len(y) // step * step].reshape(-1, step)
-        x, y = np.repeat(x[::step][: len(bins)], 2), np.c_[bins.min(axis=1), bins.max(axis=1)]
-    axes.plot(x, y.ravel(), lw=1, **options)
-
-
 # Of the sine's two seasons, the decomposition is told of one: look for the other in the trend.
-def plot_components(series: Series, train: slice, args) -> Path:
-    plt = ru.get_pyplot(args.show)
+def plot_components(series: Series, train: slice, plt):
     parts = {"series": series.values[train], **decompose(series.values[train], series.season)}
     figure, rows = plt.subplots(4, 1, figsize=(9, 6.5), sharex=True)
     for axes, (name, part) in zip(rows, parts.items()):
-        draw(axes, series.times[train], part, color=ru.BLUE)
+        axes.plot(series.times[train], part, lw=1)
         axes.set_ylabel(name)
     rows[-1].set_xlabel("time (training stretch)")
-    figure.suptitle(
-        f"What is {series.name} made of?  ({series.unit}; season {series.season} steps)"
-    )
-    return ru.save_figure(figure, args.output_dir, "components", args.show)
+    title = f"What is {series.name} made of?  ({series.unit}; season {series.season} steps)"
+    figure.suptitle(title)
+    return figure
 
 
 # Prices remember for months, because a price is all the changes before it added up.  The
 # changes themselves, the returns, remember next to nothing: there is little to forecast.
-def plot_autocorrelation(series: Series, train: slice, prices: np.ndarray, args) -> Path:
-    plt = ru.get_pyplot(args.show)
+def plot_autocorrelation(series: Series, train: slice, prices: np.ndarray, plt):
     figure, columns = plt.subplots(1, 3, figsize=(9, 3.3), sharey=True)
     panels = [series.values[train], prices, log_returns(prices)]
     for axes, values, title in zip(columns, panels, [series.name, "GOOG price", "GOOG log-return"]):
@@ -481,14 +459,13 @@ def plot_autocorrelation(series: Series, train: slice, prices: np.ndarray, args)
         axes.set(title=title, xlabel="lag (steps)")
     columns[0].set_ylabel("autocorrelation")
     figure.suptitle("How long does the past matter?")
-    return ru.save_figure(figure, args.output_dir, "autocorrelation", args.show)
+    return figure
 
 
 # The same curve three times: scaling changes the axis, not the shape.  Where a later stretch
 # leaves the dashed lines, a min-max scaler fitted on train hands the model numbers it never
 # saw in training.  That is no fault of the scaler: the future has the right to be new.
-def plot_splits_and_scaling(series: Series, stretches, args) -> Path:
-    plt = ru.get_pyplot(args.show)
+def plot_splits_and_scaling(series: Series, stretches, gap: int, plt):
     train = series.values[stretches["train"]]
     figure, rows = plt.subplots(3, 1, figsize=(9, 6.5), sharex=True)
     views = {f"raw ({series.unit})": None, "standard": "standard", "min-max": "minmax"}
@@ -496,22 +473,22 @@ def plot_splits_and_scaling(series: Series, stretches, args) -> Path:
         axes.set_ylabel(label)
         for name, stretch in stretches.items():
             x, y = series.times[stretch], series.values[stretch]
-            draw(axes, x, Scaler(kind, train).transform(y) if kind else y, color=COLORS[name])
+            y = Scaler(kind, train).transform(y) if kind else y
+            axes.plot(x, y, lw=1, color=COLORS[name])
             axes.axvspan(x[0], x[-1], color=COLORS[name], alpha=0.12, lw=0)
             if kind is None:
                 axes.text(x[len(x) // 2], 1.02, name, transform=axes.get_xaxis_transform())
     for edge in (0, 1):
         rows[2].axhline(edge, color=ru.GREY, ls="--", lw=1)
-    rows[2].set_xlabel(f"time ({args.gap} steps left out at each cut)")
+    rows[2].set_xlabel(f"time ({gap} steps left out at each cut)")
     figure.suptitle("Which part may the model see, and on what scale?  (scaler fitted on train)")
-    return ru.save_figure(figure, args.output_dir, "splits_and_scaling", args.show)
+    return figure
 
 
 # Neighbouring windows share most of their steps.  This overlap is why they cannot be split at
 # random, and why 1,000 windows hold far less than 1,000 examples' worth of news.
-def plot_window(series: Series, scaler: Scaler, args) -> Path:
-    """The first window and its target; below them, as bars, where the next windows lie."""
-    plt = ru.get_pyplot(args.show)
+def plot_window(series: Series, scaler: Scaler, args, plt):
+    """The first window and its target; below them, as bars, this window and the next ones."""
     length, span = args.sequence_length, args.sequence_length + args.horizon
     z = scaler.transform(series.values[: span + 3 * args.stride])
     figure, axes = plt.subplots(figsize=(9, 3.6))
@@ -526,12 +503,11 @@ def plot_window(series: Series, scaler: Scaler, args) -> Path:
     axes.set(xlabel="time step", ylabel=f"{series.name}, scaled")
     axes.set_title(f"What is one example?  L = {length}, H = {args.horizon}, stride {args.stride}")
     figure.legend(loc="outside right upper")
-    return ru.save_figure(figure, args.output_dir, "window", args.show)
+    return figure
 
 
-def plot_fooling(skills: dict, price_forecast: np.ndarray, args) -> Path:
+def plot_fooling(skills: dict, price_forecast: np.ndarray, plt):
     """Left: skill by kind of split.  Right: a price forecast trails its price by a day."""
-    plt = ru.get_pyplot(args.show)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4))
     at_random, by_time = np.array(list(skills.values())).T
     places = np.arange(len(skills))
@@ -546,25 +522,24 @@ def plot_fooling(skills: dict, price_forecast: np.ndarray, args) -> Path:
     right.plot(forecast, "s--", ms=3, color=ru.ORANGE, label="its forecast, a day before")
     right.set(xlabel="trading day", ylabel="US dollars", title="Is this a good forecast?")
     right.legend(loc="upper right")
-    return ru.save_figure(figure, args.output_dir, "fooling", args.show)
+    return figure
 
 
 # One step ahead, staying put is hard to beat.  Further ahead a season counts for more: compare
 # how the errors grow with the horizon.
-def plot_baselines(forecasts, targets, scores, series: Series, args) -> Path:
-    plt = ru.get_pyplot(args.show)
+def plot_baselines(forecasts, targets, scores, series: Series, plt):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4), width_ratios=(3, 2))
     left.plot(targets[:100, 0], color=ru.BLACK, lw=2, label="truth")
     for name, color in zip(forecasts, (ru.GREY, ru.GREEN, ru.PINK, ru.BLUE)):
         left.plot(forecasts[name][:100, 0], color=color, lw=1.2, label=name)
-        ahead = range(1, args.horizon + 1)
-        right.plot(ahead, scores[name]["by_horizon"]["rmse"], "o-", ms=3, color=color)
+        errors = scores[name]["by_horizon"]["rmse"]
+        right.plot(range(1, len(errors) + 1), errors, "o-", ms=3, color=color)
     left.set(xlabel="window of the test stretch", ylabel=series.unit, title="one step ahead")
     right.set(xlabel="steps ahead", ylabel=f"RMSE ({series.unit})", title="further ahead")
     right.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=5, fontsize=9)
     figure.suptitle(f"What must a network beat?  ({series.name})")
-    return ru.save_figure(figure, args.output_dir, "baselines", args.show)
+    return figure
 
 
 # %% ------------------------------------------------------------------
@@ -584,7 +559,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--date-column", metavar="NAME", help="the column of --data with the dates, if any")
     add("--sequence-length", type=ru.at_least(1), default=50, help="L, steps a window shows")
     add("--horizon", type=ru.at_least(1), default=12, help="H, steps to forecast")
-    add("--quick", action="store_true", help="a shorter sine, to see that it works")
+    quick = "a tiny run on generated data, to see that it works"
+    add("--quick", action="store_true", help=quick)
     add = parser.add_argument_group("the series and its windows").add_argument
     add("--season", type=ru.at_least(1), help="m; without it: sine 24, stock 5, --data 7")
     add("--stride", type=ru.at_least(1), help="steps between windows (1; long series: more)")
@@ -601,18 +577,6 @@ def parse_args(argv=None) -> argparse.Namespace:
     if args.data:
         args.dataset = None
     return args
-
-
-def draw_figures(series, stretches, scaler, early_prices, skills, price_forecast, baselines, args):
-    """Draw and save every figure; return their paths."""
-    return [
-        plot_components(series, stretches["train"], args),
-        plot_autocorrelation(series, stretches["train"], early_prices, args),
-        plot_splits_and_scaling(series, stretches, args),
-        plot_window(series, scaler, args),
-        plot_fooling(skills, price_forecast, args),
-        plot_baselines(*baselines, series, args),
-    ]
 
 
 def main(argv=None) -> dict:
@@ -643,15 +607,20 @@ def main(argv=None) -> dict:
     illusion, price_forecast = compare_with_persistence(prices)
 
     forecasts, targets = forecast_baselines(series, stretches, scaler, args)
-    scores = score_baselines(forecasts, targets, train)
-    print_scores(scores, series, len(targets), args.horizon)
+    scores = score_baselines(forecasts, targets, train, series.name)
 
     figures = []
     if not args.no_plots:
-        figures = draw_figures(
-            series, stretches, scaler, early_prices, skills, price_forecast,
-            (forecasts, targets, scores), args,
-        )  # fmt: skip
+        plt, seen = ru.get_pyplot(args.show), stretches["train"]
+        drawn = {
+            "components": plot_components(series, seen, plt),
+            "autocorrelation": plot_autocorrelation(series, seen, early_prices, plt),
+            "splits_and_scaling": plot_splits_and_scaling(series, stretches, args.gap, plt),
+            "window": plot_window(series, scaler, args, plt),
+            "fooling": plot_fooling(skills, price_forecast, plt),
+            "baselines": plot_baselines(forecasts, targets, scores, series, plt),
+        }
+        figures = ru.save_figures(drawn, args)
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset=args.data or args.dataset, embedded=False,
         num_steps=len(series.values), components=components, stationarity=stationarity,
@@ -680,4 +649,4 @@ if __name__ == "__main__":
 #    Then, in `main`, hand `compare_with_persistence` log_returns(prices) instead of prices (its
 #    unit is then no longer dollars).  Which R^2 do you get, and what does it say?
 # 5. An open question: our model is fitted once and then used for 15 % of the time.  How would
-#    you score one that is fitted anew each month, without letting it see the future?
+#    you score one that is fitted again each month, without letting it see the future?

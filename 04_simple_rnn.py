@@ -4,28 +4,28 @@ The question    A name is a sequence of letters.  Can a network that reads one l
                 time, and keeps what it has read in a vector, tell where the name is from?
 The number      0.817 of unseen names (mean of seeds 0, 1, 2).  Always answering "Russian"
                 gets 0.521, and logistic regression on groups of letters 0.832: it wins.
-Misconceptions  "It has weights for every letter."  The same W_xh and W_hh serve every step;
+Misconceptions  "It has weights for every letter."  The same W_x and W_h serve every step;
                 that is why names may have any length.
                 "`output` of nn.RNN is the prediction."  It holds the state after each step.
                 "The state carries over to the next name."  It starts from 0 for each.
 
 The vanilla RNN (Elman 1990), H hidden units, E numbers per letter, L languages:
 
-    h_t = tanh(W_hh h_{t-1} + W_xh x_t + b_h)         h_0 = 0
-    y   = W_hy h_T + b_y                              softmax(y): probabilities
+    h_t = tanh(W_x x_t + W_h h_{t-1} + b)             h_0 = 0
+    y   = W_y h_T + b_y                               softmax(y): probabilities
 
-    x_t (E,)  the letter at step t          W_xh (H, E)   letter to state
-    h_t (H,)  the state after t letters     W_hh (H, H)   state to next state
-    y   (L,)  one score per language        W_hy (L, H)   state to scores
+    x_t (E,)  the letter at step t          W_x (H, E)   letter to state
+    h_t (H,)  the state after t letters     W_h (H, H)   state to next state
+    y   (L,)  one score per language        W_y (L, H)   state to scores
 
     python 04_simple_rnn.py --epochs 20          # 71 s on a 2-core CPU, one core used
 
     data      names: 20,050 lines, 2,065 of them duplicates; 17,411 names remain, 477 of ...
     split     14,387 train, 1,809 val, 1,789 test; no name is in two of them
-    epoch  train loss  acc    val loss  acc    macro-F1  norm before clip  seconds
-        1       1.521  0.570     0.979  0.719     0.168              2.18      3.9  *
+    epoch  train loss  acc    val loss  acc    macro-F1  grad norm  seconds
+        1       1.521  0.570     0.979  0.719     0.168       2.18      3.9  *
        ...
-       17       0.428  0.865     0.589  0.829     0.479              1.60      2.8  *
+       17       0.428  0.865     0.589  0.829     0.479       1.60      2.8  *
     test      accuracy 0.8155 of 1,789 names   macro-F1 0.492   loss 0.635   (epoch 17, ...
               accuracy 0.5210   majority label
               accuracy 0.8323   1-3-gram logistic regression
@@ -115,7 +115,7 @@ def read_own_names(path) -> list[tuple[str, str]]:
     return [pair for file in files for pair in read_names_file(file)]
 
 
-# The stand-in for a machine without network: surnames put together from the syllables
+# The stand-in for a machine without a network: surnames put together from the syllables
 # that give a language away.  Each row: how many to draw | first parts | middles | endings,
 # where "-" is nothing and "_" a space.  Not as easy as it looks: -es is Spanish or
 # Portuguese, -son English or Scottish, and one name in twelve has married into another
@@ -190,14 +190,28 @@ def load_names(args: argparse.Namespace) -> tuple[list[tuple[str, str]], str, bo
     return ru.load_or_embedded(args.dataset, "names", real_names, embedded_names)
 
 
+def thin_out(pairs: list[tuple], max_examples: int | None) -> list[tuple[str, str]]:
+    """For --max-examples: about so many distinct (name, label) pairs, each label's share kept.
+
+    A label keeps at least 10 of its pairs.  The choice is the same in every run.
+    """
+    distinct = sorted(set(pairs))
+    if not max_examples or max_examples >= len(distinct):
+        return distinct
+    random.Random(0).shuffle(distinct)
+    share, of_label = max_examples / len(distinct), defaultdict(list)
+    for pair in distinct:
+        of_label[pair[1]].append(pair)
+    kept = [rows[: max(10, round(share * len(rows)))] for rows in of_label.values()]
+    return [pair for rows in kept for pair in rows]
+
+
 # The names come with traps that have fooled many tutorials.  Arabic lists each of its 108
 # names 8 to 28 times, so a random split puts the same line in train and test, and the network is
 # praised for its memory.  And 477 names belong to several languages: if "abel" is French in
 # train and English in test, the split leaks too.  So: fold, then remove duplicates, then
 # split *by name*, so that all rows of a name stay together.
-def split_by_name(
-    pairs: list[tuple[str, str]], source: str = "the data"
-) -> dict[str, list[tuple[str, str]]]:
+def split_by_name(pairs: list[tuple], source: str = "the data") -> dict[str, list[tuple]]:
     """Split distinct pairs 80/10/10 into train, val and test, label by label.
 
     No name is in two splits.  The split is the same whatever the seed, so a checkpoint
@@ -214,7 +228,7 @@ def split_by_name(
             "one each to train, validate and test; add names or remove the label"
         )
     # A name with several labels counts for the rarest: nearly all Scottish names here are
-    # English too, and every label shall be tested.
+    # English as well, and every label should be tested.
     names_of = defaultdict(list)
     for name, labels in labels_of.items():
         names_of[min(labels, key=frequency.get)].append(name)
@@ -231,8 +245,8 @@ def split_by_name(
 
 # From letters to numbers: "abe" -> [2, 12, 4], one index per letter, padded with 0 up to the
 # longest name so that all names form one rectangle.  The lengths remember where each ends.
-# The whole set fits in memory, so making a batch is a mere indexing, and no Python loop over
-# names slows the training down.
+# The whole set fits in memory, so a batch is a few rows of a tensor.  (01's DataLoader would
+# build each batch in Python; slicing tensors is faster.)
 class Split(NamedTuple):
     """One split as tensors."""
 
@@ -244,10 +258,7 @@ class Split(NamedTuple):
 
 def encode(pairs, vocab: ru.Vocab, labels: list[str], device="cpu", source="the data") -> Split:
     """Turn (name, label) pairs into a Split; a label outside `labels` is a UserError."""
-    for _, label in pairs:
-        if label not in labels:
-            label = label[:40]
-            raise ru.UserError(f"{source}: the label {label!r} is not one of the model's: {labels}")
+    ru.check_labels((label for _, label in pairs), labels, source)
     inputs, lengths = ru.pad_batch([vocab(name) for name, _ in pairs])
     targets = torch.tensor([labels.index(label) for _, label in pairs])
     names = [name for name, _ in pairs]
@@ -263,7 +274,7 @@ LETTER_DROPOUT = 0.05
 PAD, UNK = 0, 1  # where ru.Vocab puts <pad> and <unk>
 
 
-# The whole vanilla RNN.  It differs from a feed-forward layer in one term, W_hh h_{t-1}:
+# The whole vanilla RNN.  It differs from a feed-forward layer in one term, W_h h_{t-1}:
 # the state of the step before is an input of this one.  nn.RNN computes exactly this in
 # C++ (the tests compare outputs and gradients); train with this one by --from-scratch.
 class HandWrittenRNN(nn.Module):
@@ -275,15 +286,15 @@ class HandWrittenRNN(nn.Module):
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__()
         self.hidden_size = hidden_size
-        self.W_xh = nn.Linear(input_size, hidden_size)
-        # No bias here: W_xh already carries the single b_h.  (nn.RNN has two biases, and
-        # only their sum matters.)
-        self.W_hh = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.W_x = nn.Linear(input_size, hidden_size)
+        # No bias here: W_x already carries the single b.  (nn.RNN has two biases, and only
+        # their sum matters.)
+        self.W_h = nn.Linear(hidden_size, hidden_size, bias=False)
 
     def step(self, x_t: torch.Tensor, h_prev: torch.Tensor) -> torch.Tensor:
         """One letter: (B, E) and the state before it (B, H) -> the state after it (B, H)."""
-        # h_t = tanh(W_hh h_{t-1} + W_xh x_t + b_h)
-        return torch.tanh(self.W_hh(h_prev) + self.W_xh(x_t))
+        # h_t = tanh(W_x x_t + W_h h_{t-1} + b)
+        return torch.tanh(self.W_x(x_t) + self.W_h(h_prev))
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         h_t = inputs.new_zeros(inputs.shape[0], self.hidden_size)  # (B, H), h_0 = 0
@@ -305,22 +316,23 @@ class NameClassifier(nn.Module):
 
     def __init__(self, vocab_size: int, num_labels: int, args: argparse.Namespace):
         super().__init__()
-        # W_xh times a one-hot letter picks one column of W_xh.  An embedding stores such
+        # W_x times a one-hot letter picks one column of W_x.  An embedding stores such
         # columns and looks them up; the layer after it mixes them further.
         self.embedding = nn.Embedding(vocab_size, EMBEDDING_SIZE, padding_idx=PAD)
         if args.from_scratch:
             self.rnn = HandWrittenRNN(EMBEDDING_SIZE, args.hidden_size)
         else:
-            self.rnn = CELLS[args.cell](
-                EMBEDDING_SIZE,
-                args.hidden_size,
-                num_layers=args.num_layers,
-                dropout=args.dropout if args.num_layers > 1 else 0.0,  # between layers
-                batch_first=True,
-            )
+            between = args.dropout if args.num_layers > 1 else 0.0  # nn.RNN warns about one layer
+            options = {"num_layers": args.num_layers, "dropout": between, "batch_first": True}
+            self.rnn = CELLS[args.cell](EMBEDDING_SIZE, args.hidden_size, **options)
         self.dropout = nn.Dropout(args.dropout)
-        self.output = nn.Linear(args.hidden_size, num_labels)  # W_hy and b_y
-        initialise(self.rnn, args.hidden_size)
+        self.output = nn.Linear(args.hidden_size, num_labels)  # W_y and b_y
+        if args.cell == "rnn":
+            initialise(self.rnn)
+        else:
+            # The same for each gate; but an LSTM's forget gate starts open, or half of its
+            # memory would be gone after each letter (chapter 05).
+            ru.initialise_recurrent(self.rnn)
 
     def forward(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """(B, T) letters and (B,) lengths -> (B, L) logits."""
@@ -332,18 +344,17 @@ class NameClassifier(nn.Module):
         return self.output(self.dropout(last))
 
 
-# W_hh is applied once per letter, so whatever it does to the length of a vector it does T
+# W_h is applied once per letter, so whatever it does to the length of a vector it does T
 # times over.  An orthogonal matrix keeps lengths: the state neither dies out nor blows up
 # at the start of training (Saxe et al. 2014).  nn.RNN's own default draws small uniform
 # numbers, with which the state shrinks at every step; numbers too large drive tanh flat
 # against +-1, where its slope is 0 and nothing learns.
 @torch.no_grad()
-def initialise(rnn: nn.Module, hidden_size: int) -> None:
+def initialise(rnn: nn.RNN | HandWrittenRNN) -> None:
     """Make every recurrent matrix orthogonal and every bias zero, in place."""
     for name, parameter in rnn.named_parameters():
-        if name.startswith("weight_hh") or name == "W_hh.weight":
-            for gate in parameter.split(hidden_size):  # LSTM stacks 4 matrices, GRU 3
-                nn.init.orthogonal_(gate)
+        if name.startswith("weight_hh") or name == "W_h.weight":
+            nn.init.orthogonal_(parameter)
         elif "bias" in name:
             nn.init.zeros_(parameter)
 
@@ -357,7 +368,7 @@ def initialise(rnn: nn.Module, hidden_size: int) -> None:
 # afford to ignore it.  Accuracy does not show that.  Macro-F1 does: the F1 score (the harmonic
 # mean of precision and recall) of each language by itself, and then their plain mean.
 # Weighting each name by 1 / frequency would give every language the same say, but 56 Vietnamese
-# names cannot carry 170 times the weight of Russian ones: in our runs the network then learned
+# names cannot carry 130 times the weight of Russian ones: in our runs the network then learned
 # them by heart and both measures fell.  The square root is the usual compromise.
 def class_weights(targets: torch.Tensor, num_labels: int) -> torch.Tensor:
     """(N,) targets -> (L,) weights, 1 / sqrt(frequency), scaled so that their mean over N is 1."""
@@ -378,7 +389,7 @@ def train_epoch(model, split: Split, sampler, optimizer, weights, epoch: int, ar
     total_steps, step = args.epochs * len(sampler), (epoch - 1) * len(sampler)
     loss_sum, num_correct, norm_sum = 0.0, 0, 0.0
     for indices in ru.progress(sampler, desc=f"epoch {epoch}"):
-        # Names of similar length stand in one batch; cut away the padding they do not need.
+        # Names of similar length share a batch; cut away the padding they do not need.
         lengths, targets = split.lengths[indices], split.targets[indices]  # (B,), (B,)
         inputs = split.inputs[indices, : lengths.max()]  # (B, T)
         # Hide one letter in twenty behind <unk>.  The network learns not to rely on any single
@@ -415,6 +426,9 @@ def train_epoch(model, split: Split, sampler, optimizer, weights, epoch: int, ar
 # training loss always falls; when validation stops improving, what is still learned is the
 # training names by heart.  So we keep the weights of the best validation epoch (marked *), and
 # stop when there has been no better one for a while.  The test names take no part in this.
+# In the first epochs training looks worse than validation: its figures are averages over an
+# epoch in which the weights still changed, with dropout on.  Validation comes afterwards, with
+# dropout off.
 def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict], dict]:
     """Train for up to `args.epochs`; return the history and the best epoch with its weights.
 
@@ -425,14 +439,14 @@ def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict
     sampler = ru.BucketBatchSampler(train_split.lengths.cpu(), args.batch_size, seed=args.seed)
     stopper = ru.EarlyStopping(args.patience, higher_is_better=True)
     weights = class_weights(train_split.targets, len(labels)) if args.class_weights else None
-    resumable = {"config": ru.training_config(args), "model": model}
-    resumable.update(optimizer=optimizer, stopper=stopper)
+    config = ru.training_config(args)
+    resumable = {"config": config, "model": model, "optimizer": optimizer, "stopper": stopper}
     history, best = [], {}
     if args.resume:
         record = ru.load_training_state(args.path, TUTORIAL, **resumable)
         history, best = record["history"], record["best"]
 
-    print("\nepoch  train loss  acc    val loss  acc    macro-F1  norm before clip  seconds")
+    print("\nepoch  train loss  acc    val loss  acc    macro-F1  grad norm  seconds")
     with ru.interruptible(args, history):
         while len(history) < args.epochs and not stopper.should_stop:
             started = time.perf_counter()
@@ -443,13 +457,11 @@ def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict
             improved = stopper.step(row["val_accuracy"])
             if improved:
                 best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
-            if args.save_model:
-                # The best model, complete: `--predict` needs nothing but this file.
-                contents = {"vocab": vocab.get_itos(), "labels": labels, **best}
-                ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
-                done = [*history, row]
-                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
-            history.append(row)  # only now has the epoch happened, for Ctrl-C as well
+            if args.save_model:  # all that --predict needs, and beside it what --resume needs
+                contents = {"vocab": vocab.get_itos(), "labels": labels}
+                ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, **contents)
+            # Last, so that Ctrl-C while saving does not count this epoch as finished.
+            history.append(row)
             print_epoch(row, improved)
     if len(history) < args.epochs:
         print(f"stopped early: no better validation accuracy for {args.patience} epochs")
@@ -457,12 +469,10 @@ def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict
 
 
 def print_epoch(row: dict, improved: bool) -> None:
-    print(
-        f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['train_accuracy']:.3f}"
-        f"  {row['val_loss']:8.3f}  {row['val_accuracy']:.3f}  {row['val_macro_f1']:8.3f}"
-        f"  {row['gradient_norm']:16.2f}  {row['seconds']:7.1f}{'  *' if improved else ''}",
-        flush=True,
-    )
+    print(f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['train_accuracy']:.3f}", end="  ")
+    print(f"{row['val_loss']:8.3f}  {row['val_accuracy']:.3f}", end="  ")
+    print(f"{row['val_macro_f1']:8.3f}  {row['gradient_norm']:9.2f}", end="  ")
+    print(f"{row['seconds']:7.1f}{'  *' if improved else ''}", flush=True)
 
 
 # eval() turns dropout off, no_grad() the bookkeeping for gradients.  Forgetting the first makes
@@ -488,9 +498,7 @@ def baselines(splits: dict[str, list]) -> dict[str, float]:
     from sklearn.feature_extraction.text import CountVectorizer
 
     # "^" and "$" mark the ends of a name, so that a final "ov$" differs from "ov" within.
-    ngrams = CountVectorizer(
-        analyzer="char", ngram_range=(1, 3), preprocessor=lambda name: f"^{name}$"
-    )
+    ngrams = CountVectorizer(analyzer="char", ngram_range=(1, 3), preprocessor="^{}$".format)
     majority, regression = ru.linear_baselines(splits["train"], splits["test"], ngrams)
     return {"majority label": majority, "1-3-gram logistic regression": regression}
 
@@ -533,7 +541,7 @@ def gradient_through_steps(radius: float, steps: int = 50, hidden_size: int = 32
         for parameter in cell.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 1e-3)
         orthogonal, _ = torch.linalg.qr(torch.randn(hidden_size, hidden_size, generator=generator))
-        cell.W_hh.weight.copy_(radius * orthogonal)  # every eigenvalue has |.| = radius
+        cell.W_h.weight.copy_(radius * orthogonal)  # every eigenvalue has |.| = radius
     inputs = torch.randn(steps, 1, 4, generator=generator)
     states = [torch.zeros(1, hidden_size)]
     for x_t in inputs:
@@ -548,21 +556,19 @@ def gradient_through_steps(radius: float, steps: int = 50, hidden_size: int = 32
 
 def gradient_lesson() -> dict[float, dict]:
     """Print how the gradient fares over 50 steps at three spectral radii; return the norms."""
-    print("\nThe same over 50 steps, by spectral radius of W_hh (untrained, small inputs)")
+    print("\nThe same over 50 steps, by spectral radius of W_h (untrained, small inputs)")
     print("  radius   |dL/dh_50|   |dL/dh_1|   weight gradient   after clipping to 1")
     results = {radius: gradient_through_steps(radius) for radius in (0.5, 1.0, 1.5)}
     for radius, result in results.items():
-        print(
-            f"  {radius:6.1f}   {result['norms'][-1]:10.1e}   {result['norms'][0]:9.1e}"
-            f"   {result['before_clipping']:15.1e}   {result['after_clipping']:19.1e}"
-        )
+        print(f"  {radius:6.1f}   {result['norms'][-1]:10.1e}   {result['norms'][0]:9.1e}", end="")
+        print(f"   {result['before_clipping']:15.1e}   {result['after_clipping']:19.1e}")
     print("  Clipping tames the explosion.  It cannot bring back a gradient that has vanished.")
     return results
 
 
 # Is that a worry here?  Measure it on the trained network: how strongly would the loss react to
 # a small change of the first letter's vector, compared with the last letter's?  Nine steps are
-# few, and the factors of an orthogonal W_hh are near 1.
+# few, and the factors of an orthogonal W_h are near 1.
 def letter_gradients(model, split: Split, length: int = 9) -> list[float]:
     """How much each letter of names of one length moves the loss: mean |dL/dx_t| per t.
 
@@ -646,9 +652,8 @@ def instructive_names(model, vocab, split: Split, count: int = 3) -> list[str]:
 def plot_letter_by_letter(model, vocab, labels, test: Split, plt, title: str):
     """Above: the answer after each letter.  Below: the hidden units that move most."""
     names = instructive_names(model, vocab, test)
-    figure, grid = plt.subplots(
-        2, len(names), figsize=(3.4 * len(names), 6), squeeze=False, height_ratios=(3, 2)
-    )
+    size = (3.4 * len(names), 6)
+    figure, grid = plt.subplots(2, len(names), figsize=size, squeeze=False, height_ratios=(3, 2))
     for (above, below), name in zip(grid.T, names):
         states, probabilities = read_letter_by_letter(model, vocab, name)  # (T, H), (T, L)
         top = probabilities.max(dim=0).values.argsort(descending=True)[:6]
@@ -696,31 +701,27 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--epochs", type=ru.at_least(1), default=20, help="passes over the training names")
     add("--predict", nargs="+", action="extend", metavar="NAME", type=name_argument,
         help="where is it from?")  # fmt: skip
-    add(
-        "--dataset",
-        choices=("auto", "names", "embedded"),
-        default="auto",
-        help="auto: names if to be had",
-    )
-    add("--data", metavar="PATH", help="a folder of LABEL.txt files, or a CSV/TSV with text,label")
-    add("--save-model", action="store_true", help="keep the best model and the state to resume")
-    add("--path", help="the checkpoint (default: models/04_simple_rnn.pt)")
-    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
-    add("--quick", action="store_true", help="a tiny run on made-up names, to see that it works")
+    auto = "auto: names, or embedded data where it is not available"
+    add("--dataset", choices=("auto", "names", "embedded"), default="auto", help=auto)
+    own = "a CSV or TSV of your own with columns text,label, or a folder of LABEL.txt files"
+    add("--data", metavar="PATH", help=own)
+    quick = "a tiny run on embedded data, to see that it works"
+    add("--quick", action="store_true", help=quick)
 
     add = parser.add_argument_group("model and training").add_argument
     add("--cell", choices=tuple(CELLS), default="rnn", help="the recurrent layer")
     add("--from-scratch", action="store_true", help="train HandWrittenRNN instead of nn.RNN")
     add("--hidden-size", type=ru.at_least(1), default=256, help="numbers in the state h_t")
-    add("--num-layers", type=ru.at_least(1), default=1, help="recurrent layers on each other")
-    add("--dropout", type=ru.between(0, 0.95), default=0.5, help="share of the state zeroed")
+    add("--num-layers", type=ru.at_least(1), default=1, help="stacked recurrent layers")
+    add("--dropout", type=ru.between(0, 0.95), default=0.5, help="share of activations zeroed")
     add("--lr", type=ru.between(0, 10, open_low=True), default=2e-3, help="peak learning rate")
-    add("--batch-size", type=ru.at_least(1), default=64, help="names per update")
-    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
-    add("--patience", type=ru.at_least(0), default=6, help="epochs without progress; 0: endless")
+    add("--batch-size", type=ru.at_least(1), default=64, help="names in memory at a time")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: no clipping")
+    patience = "epochs without improvement before stopping; 0: never stop early"
+    add("--patience", type=ru.at_least(0), default=6, help=patience)
     add("--class-weights", action="store_true", help="let rare languages count for more")
     add("--max-examples", type=ru.at_least(1), metavar="N", help="use about N of the names")
-    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=1)
 
     args = ru.parse_arguments(parser, argv, QUICK)
@@ -749,7 +750,7 @@ def prepare_data(args) -> tuple[dict[str, list], bool]:
     print(f"{'data':<10}{args.dataset}: {len(pairs):,} lines", end="")
     print(f", {len(pairs) - len(distinct):,} of them duplicates;", end=" ")
     print(f"{len(labels_per_name):,} names remain, {cross:,} of them in several languages")
-    splits = split_by_name(ru.thin_out(pairs, args.max_examples), args.dataset)
+    splits = split_by_name(thin_out(pairs, args.max_examples), args.dataset)
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in splits.items())
     print(f"{'split':<10}{sizes}; no name is in two of them")
     return splits, embedded
@@ -777,9 +778,9 @@ def report(test: dict, count: int, references: dict, shuffled: float, best_epoch
     print(f"{'':<10}accuracy {shuffled:.4f}   the same network, the letters of each name shuffled")
 
 
-def draw_figures(model, data, vocab, labels, history, references, gradients, args, title):
+def draw_figures(model, test: Split, vocab, labels, history, references, gradients, args, title):
     """Draw and save every figure; return their paths."""
-    plt, test = ru.get_pyplot(args.show), data["test"]
+    plt = ru.get_pyplot(args.show)
     predicted = predict_logits(model, test).argmax(dim=1).cpu()
     confusion = ru.plot_confusion(test.targets.cpu(), predicted, labels)
     confusion.suptitle(f"Which languages are confused?{title}")
@@ -792,16 +793,13 @@ def draw_figures(model, data, vocab, labels, history, references, gradients, arg
         curves = ru.plot_history(history, "loss (nats per name)", references)
         curves.suptitle(f"Does the network still learn, or does it memorise?{title}")
         figures["training_curves"] = curves
-    return [
-        ru.save_figure(figure, args.output_dir, name, args.show) for name, figure in figures.items()
-    ]
+    return ru.save_figures(figures, args)
 
 
 def main(argv=None) -> dict:
     started = time.perf_counter()
     args = parse_args(argv)
-    if args.predict and args.path and not (args.save_model or args.resume or args.eval_only):
-        # The checkpoint alone answers: no data, no training.
+    if ru.answers_alone(args, args.predict):
         model, vocab, labels, _ = load_model(args.path, ru.get_device(args.device))
         return {name: print_prediction(model, vocab, labels, name) for name in args.predict}
 
@@ -815,18 +813,16 @@ def main(argv=None) -> dict:
         vocab = ru.Vocab.build(name for name, _ in splits["train"])  # a name is its letters
         labels = sorted({label for rows in splits.values() for _, label in rows})
         model = NameClassifier(len(vocab), len(labels), args).to(device)
-    data = {
-        part: encode(rows, vocab, labels, device, args.dataset) for part, rows in splits.items()
-    }
+    data = {part: encode(splits[part], vocab, labels, device, args.dataset) for part in splits}
     introduce(model, data, vocab, labels, args, device)
 
-    history, train_started = [], time.perf_counter()
+    history = []
     if not args.eval_only:
         history, best = train(model, data, vocab, labels, args)
         model.load_state_dict(best["weights"])
-    train_seconds = time.perf_counter() - train_started
 
-    test = evaluate(model, data["test"])  # the only look at the test names
+    # The first look at the test names: nothing is chosen from here on.
+    test = evaluate(model, data["test"])
     references = baselines(splits)
     shuffled = evaluate(model, shuffle_letters(data["test"]))["accuracy"]
     report(test, len(data["test"].names), references, shuffled, best["epoch"])
@@ -837,13 +833,14 @@ def main(argv=None) -> dict:
 
     figures, title = [], " (embedded data)" if embedded else ""
     if not args.no_plots:
-        parts = (model, data, vocab, labels, history, references, gradients, args, title)
-        figures = draw_figures(*parts)
+        figures = draw_figures(
+            model, data["test"], vocab, labels, history, references, gradients, args, title
+        )
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
         baselines=references, test={**test, "accuracy_shuffled_letters": shuffled},
-        gradient_first_to_last_letter=first_to_last, train_seconds=round(train_seconds, 3),
+        gradient_first_to_last_letter=first_to_last,
         items_per_second=ru.items_per_second(len(history) * len(data["train"].names), history),
     )  # fmt: skip
     ru.print_files(args, figures)

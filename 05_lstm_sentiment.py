@@ -2,12 +2,12 @@
 
 The question    A review has hundreds of words.  Can a network that reads them one by one
                 keep what matters, when the vanilla RNN of chapter 04 forgets it?
-The number      0.02 of the gradient is left 20 steps back in an LSTM whose forget gate
-                starts open (bias 1), 0.00005 in the one that PyTorch hands you (bias 0).
-Misconceptions  "An LSTM remembers."  Its gates make memory possible; whether it is used, the
-                start of training decides, and a well-started vanilla RNN can do it, too.
+The number      0.02 of the gradient is left 20 steps back in an LSTM whose forget gate starts
+                open (bias 1), 0.00005 in the one that PyTorch hands you (bias near 0).
+Misconceptions  "An LSTM remembers."  Its gates make memory possible; how training starts
+                decides whether it is used, and a well-started vanilla RNN can remember too.
                 "The gates are set by us."  They are layers, learned like all others, and
-                they open and close for each word anew.
+                they open and close again for each word.
                 "The order of words decides what a review says."  Sometimes.  A count of words
                 and pairs of words wins here; see the last lines of the output.
 
@@ -26,11 +26,11 @@ The LSTM (Hochreiter and Schmidhuber 1997, Gers et al. 2000), with s = sigmoid:
 
     python 05_lstm_sentiment.py             # 532 s of CPU time (more by the clock, beside others)
 
-    data      imdb: 22,302 train, 2,479 val, 25,000 test; left out: 219 that stand twice
-    epoch  train loss  acc    val loss  acc    norm before clip  seconds
-        1       0.641  0.589     0.488  0.774              0.41     94.3  *
+    data      imdb: 22,302 train, 2,479 val, 25,000 test; left out: 219 that appear twice
+    epoch  train loss  acc    val loss  acc    grad norm  seconds
+        1       0.641  0.589     0.488  0.774       0.41     94.3  *
        ...
-        7       0.290  0.878     0.285  0.888              0.32    157.5  *
+        7       0.290  0.878     0.285  0.888       0.32    157.5  *
     test      accuracy 0.8923   macro-F1 0.8923   loss 0.263   (epoch 7, chosen on validation)
               accuracy 0.5000   majority label
               accuracy 0.9073   TF-IDF logistic regression
@@ -71,7 +71,7 @@ TUTORIAL = "05_lstm_sentiment"
 # 1. Data
 # ----------------------------------------------------------------------
 
-# The stand-in for a machine without network: a small grammar of film reviews.  Its point is
+# The stand-in for a machine without a network: a small grammar of film reviews.  Its point is
 # that words alone do not decide.  "Without charm" is a complaint and "not without charm" is
 # praise; "dull at first, yet the end is superb" says the opposite of the same words the other
 # way round.  A bag of words sees no difference; a network that reads in order can.
@@ -179,7 +179,7 @@ def load_reviews(args) -> tuple[dict[str, ru.Corpus], bool]:
         for name, corpus in splits.items():
             splits[name] = corpus.set_aside(min(1.0, args.max_examples / len(corpus)))[1]
     sizes = ", ".join(f"{len(corpus):,} {name}" for name, corpus in splits.items())
-    print(f"{'data':<10}{args.dataset}: {sizes}; left out: {dropped} that stand twice")
+    print(f"{'data':<10}{args.dataset}: {sizes}; left out: {dropped} that appear twice")
     return splits, embedded
 
 
@@ -187,7 +187,7 @@ PAD, UNK = 0, 1  # where ru.Vocab puts <pad> and <unk>
 
 
 # A review as the network gets it: indices of its words, cut to the first and last half of
-# --max-length.  What reviewers think stands at the beginning and at the end; the middle tells
+# --max-length.  Reviewers say what they think at the beginning and at the end; the middle tells
 # the story, and costs as much time.
 class Split(NamedTuple):
     """One split, ready for batches."""
@@ -199,11 +199,7 @@ class Split(NamedTuple):
 
 def encode(corpus: ru.Corpus, vocab: ru.Vocab, labels: list[str], args) -> Split:
     """Number the words of a corpus; a label outside `labels` is a UserError."""
-    unknown = set(corpus.labels) - set(labels)
-    if unknown:
-        raise ru.UserError(
-            f"{args.dataset}: the label {min(unknown)[:40]!r} is not one of the model's: {labels}"
-        )
+    ru.check_labels(corpus.labels, labels, args.dataset)
     inputs = corpus.encode(vocab, args.max_length)
     # The deliberate failure: every review is filled up to one length, and the padding passes
     # for words.  Nothing after this line knows where a review ends.
@@ -225,7 +221,6 @@ def make_batch(split: Split, rows, device) -> tuple[torch.Tensor, torch.Tensor, 
 # ----------------------------------------------------------------------
 
 EMBEDDING_SIZE = 100
-FORGET_BIAS = 1.0
 # Words with a vector of their own; all others share that of <unk>.  With 25,000 the network
 # learned the names in its films by heart, and did worse on the other films of validation.
 VOCABULARY = 3_000
@@ -240,12 +235,12 @@ class Gates(NamedTuple):
 
 
 # The LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).  A vanilla RNN
-# squeezes its whole state through tanh and W_hh at every step, and so does the gradient on
+# puts its whole state through W_h and tanh at every step, and the gradient goes through both on
 # its way back.  An LSTM keeps a second state, the cell c_t, to which it only *adds*: on the
-# direct path the gradient from c_t to c_{t-1} is f_t, unit by unit, with no matrix and no tanh in
-# between.  (A second path leads through h_{t-1} and the gates.)  Where f_t stays near 1, memory
-# and gradient survive.  `nn.LSTM` computes exactly this in
-# C++ (the tests compare outputs and gradients); train with this one by --from-scratch.
+# direct path the gradient from c_t to c_{t-1} is f_t, unit by unit, with no matrix and no tanh
+# in between.  (A second path leads through h_{t-1} and the gates.)  Where f_t stays near 1,
+# memory and gradient survive.  `nn.LSTM` computes exactly this in C++ (the tests compare outputs
+# and gradients); train with this one by --from-scratch.
 class HandWrittenLSTM(nn.Module):
     """A one-layer LSTM with the interface of nn.LSTM(batch_first=True).
 
@@ -300,30 +295,6 @@ class HandWrittenLSTM(nn.Module):
         return cell
 
 
-# At the start of training f_t is sigmoid(b_f) or thereabouts.  With b_f = 0 that is 0.5: half
-# of the memory is gone at each step, and on the direct path 0.5^20, a millionth, is left after 20.
-# (`--lesson memory` prints more, for it counts the path through the gates, too.)  With b_f = 1 it
-# is 0.73, with b_f = 3 it is 0.95.  The gate can learn to open, but only from a gradient
-# that has come through it; so it is opened before training (Jozefowicz et al. 2015).
-@torch.no_grad()
-def initialise(rnn: nn.Module, hidden_size: int) -> None:
-    """Make every recurrent matrix orthogonal and every bias zero but the forget gate's."""
-    if isinstance(rnn, HandWrittenLSTM):
-        for gate in (rnn.W_f, rnn.W_i, rnn.W_o, rnn.W_c):
-            nn.init.orthogonal_(gate.weight[:, :hidden_size])
-            nn.init.zeros_(gate.bias)
-        rnn.W_f.bias.fill_(FORGET_BIAS)
-        return
-    for name, parameter in rnn.named_parameters():
-        if name.startswith("weight_hh"):
-            for gate in parameter.split(hidden_size):  # LSTM stacks 4 matrices, GRU 3
-                nn.init.orthogonal_(gate)
-        elif name.startswith("bias"):
-            nn.init.zeros_(parameter)
-            if isinstance(rnn, nn.LSTM) and name.startswith("bias_ih"):
-                parameter[hidden_size : 2 * hidden_size] = FORGET_BIAS
-
-
 # From T states to one vector.  The last state has to carry everything that was read, 300 words
 # back.  The mean and the maximum over all states ask less of the memory: a unit may report
 # "superb!" when it comes and forget it.  For sentiment that is enough, and more accurate.
@@ -336,6 +307,7 @@ def pool(states: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Ten
     summaries = []
     if "mean" in pooling:
         shares = mask / lengths[:, None]  # (B, T), each row sums to 1
+        # sum_t share_t h_t as one product, (B, 1, T) @ (B, T, H): faster than multiply and sum.
         summaries.append(torch.bmm(shares[:, None].to(states), states)[:, 0])  # (B, H)
     if "max" in pooling:
         # -inf at padding never is the maximum.  (Adding it is twice as fast as masked_fill.)
@@ -361,14 +333,20 @@ class ReviewClassifier(nn.Module):
         # Small at first, so that what a word learns soon outweighs what it was born with.
         nn.init.normal_(self.embedding.weight[1:].data, std=0.1)
         self.rnn, size = None, EMBEDDING_SIZE
-        if args.from_scratch:
-            self.rnn, size = HandWrittenLSTM(size, args.hidden_size), args.hidden_size
-        elif args.cell != "none":
+        if args.cell != "none":
             between = args.dropout if args.num_layers > 1 else 0.0  # nn.LSTM warns about one layer
             options = {"num_layers": args.num_layers, "dropout": between, "batch_first": True}
             self.rnn, size = CELLS[args.cell](size, args.hidden_size, **options), args.hidden_size
-        if self.rnn is not None:
-            initialise(self.rnn, args.hidden_size)
+            # Orthogonal recurrent matrices and zero biases, as in 04, but b_f = 1 in an LSTM.  At
+            # the start of training f_t is about sigmoid(b_f).  With b_f = 0 that is 0.5: half of
+            # the memory is gone after each step, and on the direct path 0.5^20, a millionth, is
+            # left after 20.  (`--lesson memory` prints more: it counts the path through the gates
+            # as well.)  With b_f = 1 it is 0.73, with b_f = 3 it is 0.95.  The gate can learn to
+            # open, but only from a gradient that has come through it; so it is opened before
+            # training (Jozefowicz et al. 2015).
+            ru.initialise_recurrent(self.rnn)
+            if args.from_scratch:
+                self.rnn = HandWrittenLSTM.from_torch(self.rnn)
         self.dropout = nn.Dropout(args.dropout)
         self.output = nn.Linear(size * (2 if args.pooling == "meanmax" else 1), 1)
 
@@ -398,9 +376,9 @@ class ReviewClassifier(nn.Module):
 
 
 # Gradient accumulation: --batch-size 16 --accumulate-steps 4 makes the same update as
-# --batch-size 64 and holds a quarter of the activations in memory.  backward() *adds* to
-# .grad, so the four parts may come one after the other; each is divided by the size of the
-# whole, so that their sum is the gradient of one mean.
+# --batch-size 64 (but for the random draws of dropout) and holds a quarter of the activations in
+# memory.  backward() *adds* to .grad, so the four parts may come one after the other; each is
+# divided by the size of the whole, so that their sum is the gradient of one mean.
 def train_epoch(model, split: Split, sampler, optimizer, epoch: int, args) -> dict:
     """Make one pass over the training reviews; return what it measured."""
     model.train()
@@ -445,6 +423,9 @@ def start_training(model, split: Split, args):
     return torch.optim.Adam(model.parameters(), lr=args.lr, fused=fused), sampler
 
 
+# In the first epochs training looks worse than validation: its figures are averages over an epoch
+# in which the weights still changed, with dropout on and words hidden.  Validation comes
+# afterwards, with both off.
 def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict], dict]:
     """Train for up to `args.epochs`; return the history and the best epoch with its weights.
 
@@ -452,14 +433,14 @@ def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict
     """
     optimizer, sampler = start_training(model, data["train"], args)
     stopper = ru.EarlyStopping(args.patience, higher_is_better=True)
-    resumable = {"config": ru.training_config(args), "model": model}
-    resumable.update(optimizer=optimizer, stopper=stopper)
+    config = ru.training_config(args)
+    resumable = {"config": config, "model": model, "optimizer": optimizer, "stopper": stopper}
     history, best = [], {}
     if args.resume:
         record = ru.load_training_state(args.path, TUTORIAL, **resumable)
         history, best = record["history"], record["best"]
 
-    print("\nepoch  train loss  acc    val loss  acc    norm before clip  seconds")
+    print("\nepoch  train loss  acc    val loss  acc    grad norm  seconds")
     with ru.interruptible(args, history):
         while len(history) < args.epochs and not stopper.should_stop:
             started = time.perf_counter()
@@ -471,11 +452,10 @@ def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict
             if improved:
                 best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
             if args.save_model:
-                contents = {"vocab": vocab.get_itos(), "labels": labels, **best}
-                ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
-                done = [*history, row]
-                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
-            history.append(row)  # only now has the epoch happened, for Ctrl-C as well
+                contents = {"vocab": vocab.get_itos(), "labels": labels}
+                ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, **contents)
+            # Last, so that Ctrl-C while saving does not count this epoch as finished.
+            history.append(row)
             print_epoch(row, improved)
     if len(history) < args.epochs:
         print(f"stopped early: no better validation accuracy for {args.patience} epochs")
@@ -483,12 +463,10 @@ def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict
 
 
 def print_epoch(row: dict, improved: bool) -> None:
-    print(
-        f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['train_accuracy']:.3f}"
-        f"  {row['val_loss']:8.3f}  {row['val_accuracy']:.3f}  {row['gradient_norm']:16.2f}"
-        f"  {row['seconds']:7.1f}{'  *' if improved else ''}",
-        flush=True,
-    )
+    print(f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['train_accuracy']:.3f}", end="  ")
+    print(f"{row['val_loss']:8.3f}  {row['val_accuracy']:.3f}", end="  ")
+    print(f"{row['gradient_norm']:9.2f}  {row['seconds']:7.1f}", end="")
+    print("  *" if improved else "", flush=True)
 
 
 # The longest reviews come first: each batch then fits into the memory that the one before it
@@ -537,16 +515,18 @@ def word_count_baselines(splits: dict[str, ru.Corpus]) -> dict[str, float]:
     return {"majority label": majority, "TF-IDF logistic regression": regression}
 
 
-# The same network without its recurrent layer: the mean of the embeddings, and a logit; no order,
-# no maximum.  How much of the difference is order, the shuffled reviews say.
+# The averaged embeddings are the same network without its recurrent layer: the mean of the
+# embeddings, and a logit; no order, no maximum.  (The shuffled reviews show how much of the
+# difference is order.)  They train for all epochs and their last epoch counts: for a baseline
+# nothing is chosen.
 def train_variant(data: dict[str, Split], vocab, args, **changes) -> nn.Module:
     """Train a classifier with some settings changed, for all epochs, and return it."""
-    args = argparse.Namespace(**{**vars(args), **changes})
-    ru.set_seed(args.seed)
+    args = ru.variant(args, **changes)
     model = ReviewClassifier(len(vocab), args).to(ru.get_device(args.device))
     optimizer, sampler = start_training(model, data["train"], args)
-    for epoch in range(1, args.epochs + 1):
-        train_epoch(model, data["train"], sampler, optimizer, epoch, args)
+    with ru.interruptible(args, []):
+        for epoch in range(1, args.epochs + 1):
+            train_epoch(model, data["train"], sampler, optimizer, epoch, args)
     return model
 
 
@@ -583,7 +563,9 @@ def last_state_accuracy(model, data: dict[str, Split]) -> float:
 # The chapter's heart, `--lesson memory`.  Two questions to cells of the same size.  Before any
 # training: how much does the last state still depend on the input k steps earlier?  And after
 # equally many updates: can the cell repeat a symbol that it saw `delay` steps ago?  All start
-# from the weights that PyTorch draws, but for what the name says.
+# from the weights that PyTorch draws, but for what the name says: an orthogonal W_h (and biases
+# of 0) in one RNN, the forget gate's bias b_f in three LSTMs.  b_f = 0 is about where PyTorch
+# starts it: it draws two small numbers, whose sum counts.
 MEMORY_CELLS = {
     "RNN": nn.RNN,
     "RNN, orthogonal": nn.RNN,
@@ -601,7 +583,7 @@ def memory_cell(name: str, input_size: int, hidden_size: int = 64) -> nn.Module:
     """Make the cell of one line of the lesson."""
     cell = MEMORY_CELLS[name](input_size, hidden_size, batch_first=True)
     if name == "RNN, orthogonal":
-        initialise(cell, hidden_size)
+        ru.initialise_recurrent(cell)
     elif "b_f" in name:  # the forget gate's two biases, of which only the sum matters
         cell.bias_ih_l0[hidden_size : 2 * hidden_size] = float(name[-1])
         cell.bias_hh_l0[hidden_size : 2 * hidden_size] = 0.0
@@ -663,7 +645,8 @@ def memory_lesson(args) -> dict[str, dict]:
             for delay in DELAYS
         ]
         print(f"  {name:<16}" + "".join(f"{value:10.2f}" for value in recall[name]), flush=True)
-    print("Gates make memory possible; the forget bias makes it likely.")
+    if not args.quick:  # after so few updates the table shows nothing
+        print("Gates make memory possible; how the cell starts makes it likely.")
     return {"gradient": gradients, "recall": recall}
 
 
@@ -729,8 +712,9 @@ EXAMPLE = (
 @torch.no_grad()
 def gates_over(model, vocab, words: list[str]) -> tuple[Gates, torch.Tensor]:
     """The gates of the first layer, each (T, H), and its cell states (T, H), over some words."""
-    cell = model.rnn if isinstance(model.rnn, HandWrittenLSTM) else None
-    cell = cell or HandWrittenLSTM.from_torch(model.rnn)
+    cell = model.rnn
+    if not isinstance(cell, HandWrittenLSTM):
+        cell = HandWrittenLSTM.from_torch(cell)
     device = model.output.weight.device
     embedded = model.embedding(torch.tensor([vocab(words)], device=device))  # (1, T, E)
     h_t = c_t = embedded.new_zeros(1, cell.hidden_size)
@@ -745,20 +729,18 @@ def gates_over(model, vocab, words: list[str]) -> tuple[Gates, torch.Tensor]:
 def plot_word_by_word(model, vocab, labels, words: list[str], plt, title: str):
     """Above: the answer after each word.  Below, for an LSTM: its gates over the same words."""
     gated = isinstance(model.rnn, (nn.LSTM, HandWrittenLSTM))
-    figure, axes = plt.subplots(
-        4 if gated else 1, 1, figsize=(10, 8 if gated else 3), sharex=True, squeeze=False
-    )
+    rows, height = (4, 8) if gated else (1, 3)
+    figure, axes = plt.subplots(rows, 1, figsize=(10, height), sharex=True, squeeze=False)
     axes = axes[:, 0]
     axes[0].plot(read_word_by_word(model, vocab, words), "o-", ms=3, color=ru.BLUE)
     axes[0].axhline(0.5, color=ru.GREY, linestyle=":")
     axes[0].set(ylim=(0, 1), ylabel=f"P({labels[1]})")
     if gated:
         gates, cells = gates_over(model, vocab, words)
-        units = cells.std(dim=0).argsort(descending=True)[:10]  # those that remember most
+        units = cells.std(dim=0).argsort(descending=True)[:10]  # those whose memory changes most
+        colours = {"cmap": "viridis", "vmin": 0, "vmax": 1}
         for panel, name, gate in zip(axes[1:], Gates._fields, gates):
-            ru.plot_heatmap(
-                panel, gate[:, units].T, units.tolist(), words, None, cmap="viridis", vmin=0, vmax=1
-            )
+            ru.plot_heatmap(panel, gate[:, units].T, units.tolist(), words, None, **colours)
             panel.set_ylabel(f"{name} gate\nunit")
         figure.colorbar(axes[1].images[0], ax=list(axes), label="gate: 0 closed, 1 open")
     axes[-1].set_xticks(range(len(words)), words, rotation=90, fontsize=8)
@@ -797,46 +779,36 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--predict", nargs="+", action="extend", metavar="TEXT",
         help="praise or blame? (-: lines of stdin)")  # fmt: skip
     add("--lesson", choices=("memory",), help="which cell remembers? no reviews needed")
-    names = ("auto", "imdb", "embedded")
-    add("--dataset", choices=names, default="auto", help="auto: imdb if to be had")
-    add("--save-model", action="store_true", help="keep the best model and the state to resume")
-    add("--path", help="the checkpoint (default: models/05_lstm_sentiment.pt)")
-    add(
-        "--eval-only",
-        action="store_true",
-        help="score the checkpoint at --path, train only baselines",
-    )
-    add("--quick", action="store_true", help="a tiny run on made-up reviews, to see that it works")
+    auto = "auto: imdb, or embedded data where it is not available"
+    add("--dataset", choices=("auto", "imdb", "embedded"), default="auto", help=auto)
+    own = "a CSV or TSV of your own with columns text,label; two labels"
+    add("--data", metavar="PATH", help=own)
+    quick = "a tiny run on embedded data, to see that it works"
+    add("--quick", action="store_true", help=quick)
 
     add = parser.add_argument_group("model and training").add_argument
-    add("--data", metavar="PATH", help="a CSV or TSV of your own with text,label; two labels")
     add("--cell", choices=tuple(CELLS), default="lstm", help="the recurrent layer")
     add("--from-scratch", action="store_true", help="train HandWrittenLSTM instead of nn.LSTM")
     add("--pooling", choices=POOLINGS, default="meanmax", help="how T states become one vector")
     ends = ("own-end", "padded")
     add("--read-state", choices=ends, default="own-end", help="padded: a deliberate failure")
     add("--hidden-size", type=ru.at_least(1), default=64, help="numbers in the state h_t")
-    add("--num-layers", type=ru.at_least(1), default=1, help="recurrent layers on each other")
-    add(
-        "--dropout",
-        type=ru.between(0, 0.95),
-        default=0.5,
-        help="share of the summary zeroed, and between layers",
-    )
-    add(
-        "--input-dropout",
-        type=ru.between(0, 0.95),
-        default=0.4,
-        help="share of words hidden, and of the vectors' numbers",
-    )
+    add("--num-layers", type=ru.at_least(1), default=1, help="stacked recurrent layers")
+    share = ru.between(0, 0.95)
+    zeroed = "share of activations zeroed, in the summary and between layers"
+    add("--dropout", type=share, default=0.5, help=zeroed)
+    hidden = "share of words hidden, and of the vectors' numbers"
+    add("--input-dropout", type=share, default=0.4, help=hidden)
     add("--max-length", type=ru.at_least(2), default=400, help="words kept of a review")
     add("--lr", type=ru.between(0, 10, open_low=True), default=3e-3, help="peak learning rate")
     add("--batch-size", type=ru.at_least(1), default=64, help="reviews in memory at a time")
     add("--accumulate-steps", type=ru.at_least(1), default=1, help="batches per update")
-    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
-    add("--patience", type=ru.at_least(0), default=2, help="epochs without progress; 0: endless")
-    add("--max-examples", type=ru.at_least(20), metavar="N", help="use N reviews of each split")
-    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: no clipping")
+    patience = "epochs without improvement before stopping; 0: never stop early"
+    add("--patience", type=ru.at_least(0), default=2, help=patience)
+    some = "use about N reviews of each split"
+    add("--max-examples", type=ru.at_least(20), metavar="N", help=some)
+    ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=2)
 
     args = ru.parse_arguments(parser, argv, QUICK)
@@ -884,43 +856,38 @@ def introduce(model, data: dict[str, Split], vocab, labels, args, device) -> Non
         print(f"{'':<10}  = {words} ... ({length} words, {labels[int(target)]})")
 
 
-def report(test: dict, references: dict, last_state: float | None, args, best_epoch: int) -> None:
-    print(
-        f"\n{'test':<10}accuracy {test['accuracy']:.4f}   macro-F1 {test['macro_f1']:.4f}", end=""
-    )
-    print(f"   loss {test['loss']:.3f}   (epoch {best_epoch}, chosen on validation)")
+def report(test: dict, references: dict, args, best_epoch: int) -> None:
+    print(f"\n{'test':<10}accuracy {test['accuracy']:.4f}", end="")
+    print(f"   macro-F1 {test['macro_f1']:.4f}   loss {test['loss']:.3f}", end="")
+    print(f"   (epoch {best_epoch}, chosen on validation)")
+    shuffled, last_state = test["accuracy_shuffled_words"], test["accuracy_last_state"]
     for name, accuracy in references.items():
         print(f"{'':<10}accuracy {accuracy:.4f}   {name}")
+    print(f"{'':<10}accuracy {shuffled:.4f}   the same network, the words of each review shuffled")
     if last_state is not None:
         print(f"{'':<10}accuracy {last_state:.4f}   read from the same network's last state alone")
-        print(f"{args.pooling} pooling collects evidence wherever it stands; the last state holds")
+        print(f"{args.pooling} pooling collects evidence wherever it appears; the last state holds")
         print("only what the memory has kept until the end.")
 
 
 # Why does --read-state padded fail?  Between a review's last word and the place where the state
-# is read lie the steps of its padding, and state and gradient have to survive them all.
+# is read are the steps of its padding, and state and gradient have to survive them all.
 def compare_readings(model, data, parts, vocab, labels, args) -> dict[str, float]:
     """Train once more, reading where each review ends, and print what the padding has cost."""
     print("\nThe same training, read at each review's own end, for comparison ...", flush=True)
-    own_end = {**vars(args), "read_state": "own-end"}
-    clean = {
-        name: encode(corpus, vocab, labels, argparse.Namespace(**own_end))
-        for name, corpus in parts.items()
-    }
+    own_end = ru.variant(args, read_state="own-end")
+    clean = {name: encode(corpus, vocab, labels, own_end) for name, corpus in parts.items()}
     padded = evaluate(model, data["test"])["accuracy"]
     accuracy = evaluate(train_variant(clean, vocab, args), clean["test"])["accuracy"]
     padding = args.max_length - sum(map(len, clean["test"].inputs)) / len(clean["test"].inputs)
-    print(
-        f"accuracy {accuracy:.4f}.  Read after the padding, {padding:.0f} steps of it on average,",
-        end="",
-    )
-    print(f" it was {padded:.4f}:\n{accuracy - padded:.3f} less, from the same words.")
+    print(f"accuracy {accuracy:.4f}.  Read after the padding, {padding:.0f} steps of it", end=" ")
+    print(f"on average, it was {padded:.4f}:\n{accuracy - padded:.3f} less, from the same words.")
     return {"the same, read at each review's own end": accuracy}
 
 
-def draw_figures(model, data, vocab, labels, history, references, args, title):
+def draw_figures(model, test: Split, vocab, labels, history, references, args, title):
     """Draw and save every figure; return their paths."""
-    plt, test = ru.get_pyplot(args.show), data["test"]
+    plt = ru.get_pyplot(args.show)
     predicted = (read_all(model, test, model) > 0).long()
     confusion = ru.plot_confusion(test.targets.long(), predicted, labels)
     confusion.suptitle(f"Which errors does it make?{title}")
@@ -933,13 +900,10 @@ def draw_figures(model, data, vocab, labels, history, references, args, title):
         "confusion_matrix": confusion,
     }
     if history:  # --eval-only has none
-        few = dict(list(references.items())[:2])
-        curves = ru.plot_history(history, "loss (nats per review)", few)
+        curves = ru.plot_history(history, "loss (nats per review)", references)
         curves.suptitle(f"Does the network still learn, or does it memorise?{title}")
         figures["training_curves"] = curves
-    return [
-        ru.save_figure(figure, args.output_dir, name, args.show) for name, figure in figures.items()
-    ]
+    return ru.save_figures(figures, args)
 
 
 def run_lesson(args, started: float) -> dict:
@@ -947,8 +911,7 @@ def run_lesson(args, started: float) -> dict:
     lesson, figures = memory_lesson(args), []
     if not args.no_plots:
         plt = ru.get_pyplot(args.show)
-        figure = plot_memory(lesson, plt)
-        figures = [ru.save_figure(figure, args.output_dir, "memory", args.show)]
+        figures = ru.save_figures({"memory": plot_memory(lesson, plt)}, args)
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset="generated", embedded=False, lesson=lesson
     )
@@ -959,8 +922,7 @@ def run_lesson(args, started: float) -> dict:
 def main(argv=None) -> dict:
     started = time.perf_counter()
     args = parse_args(argv)
-    if args.predict and args.path and not (args.save_model or args.resume or args.eval_only):
-        # The checkpoint alone answers: no data, no training.
+    if ru.answers_alone(args, args.predict):
         model, vocab, labels, best = load_model(args.path, ru.get_device(args.device))
         return answer(args.predict, model, vocab, labels, best["config"]["max_length"])
 
@@ -976,44 +938,40 @@ def main(argv=None) -> dict:
         vocab = parts["train"].build_vocab(max_size=VOCABULARY, min_freq=2)
         if len(vocab) == 2:  # <pad> and <unk>
             raise ru.UserError(
-                f"{args.dataset}: no word stands twice in the training texts; are words parted by "
-                "spaces?"
+                f"{args.dataset}: no word appears twice in the training texts; are words "
+                "separated by spaces?"
             )
         labels = sorted(set(parts["train"].labels))
         model = ReviewClassifier(len(vocab), args).to(device)
     data = {name: encode(corpus, vocab, labels, args) for name, corpus in parts.items()}
     introduce(model, data, vocab, labels, args, device)
 
-    history, train_started = [], time.perf_counter()
+    history = []
     if not args.eval_only:
         history, best = train(model, data, vocab, labels, args)
         model.load_state_dict(best["weights"])
-    train_seconds = time.perf_counter() - train_started
 
-    test = evaluate(
-        model, data["test"]
-    )  # the first look at the test reviews: nothing is chosen from here on
+    # The first look at the test reviews: nothing is chosen from here on.
+    test = evaluate(model, data["test"])
+    shuffled = evaluate(model, shuffle_words(data["test"]))["accuracy"]
+    last_state = None if args.pooling == "last" else last_state_accuracy(model, data)
+    test |= {"accuracy_shuffled_words": shuffled, "accuracy_last_state": last_state}
     references = word_count_baselines(parts)
     averaged = train_variant(data, vocab, args, cell="none", from_scratch=False, pooling="mean")
     references["averaged embeddings"] = evaluate(averaged, data["test"])["accuracy"]
-    shuffled = evaluate(model, shuffle_words(data["test"]))["accuracy"]
-    references["the same network, the words of each review shuffled"] = shuffled
-    last_state = None if args.pooling == "last" else last_state_accuracy(model, data)
-    report(test, references, last_state, args, best["epoch"])
+    report(test, references, args, best["epoch"])
     if args.read_state == "padded" and not args.eval_only:
         references |= compare_readings(model, data, parts, vocab, labels, args)
     print_mistakes(model, data["test"], labels)
 
     figures, title = [], " (embedded data)" if embedded else ""
     if not args.no_plots:
-        parts = (model, data, vocab, labels, history, references, args, title)
-        figures = draw_figures(*parts)
+        figures = draw_figures(model, data["test"], vocab, labels, history, references, args, title)
     num_read = len(history) * len(data["train"].inputs)
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
-        baselines=references, test={**test, "accuracy_last_state": last_state},
-        train_seconds=round(train_seconds, 3),
+        baselines=references, test=test,
         items_per_second=ru.items_per_second(num_read, history),
     )  # fmt: skip
     ru.print_files(args, figures)

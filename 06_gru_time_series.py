@@ -6,8 +6,8 @@ The question    A GRU reads the last 50 values of a series and answers with the 
 The number      +0.77 and -0.02: the skill of the same network, one step ahead, on sine waves
                 with noise and on Google's share price (means of seeds 0, 1, 2).
 Misconceptions  A network is not better for being a network: on a sum of waves a linear model
-                has all it needs, and the GRU at best comes close.  On a chaotic series it
-                wins one step ahead by far, and the GRU 20 steps ahead.
+                has all it needs, and the GRU at best comes close.  On a chaotic series the
+                linear model wins by far one step ahead, the GRU 20 steps ahead.
                 A forecast that follows a price closely may be yesterday's price.
                 A 90 % interval is a claim, and can be checked: count.
 
@@ -17,11 +17,12 @@ The GRU (Cho et al. 2014) as PyTorch computes it; * multiplies element by elemen
     z_t = sigmoid(W_xz x_t + b_xz + W_hz h_{t-1} + b_hz)        update: keep the past?
     n_t = tanh(W_xn x_t + b_xn + r_t * (W_hn h_{t-1} + b_hn))   candidate
     h_t = (1 - z_t) * n_t + z_t * h_{t-1}                       h_0 = 0
-    (y_{T+1}, ..., y_{T+H}) = W_hy h_T + b_y                    all steps ahead at once
+    (y_{T+1}, ..., y_{T+K}) = W_hy h_T + b_y                    all K steps ahead at once
 
-    x_t (I,)  the values at step t          h_t, r_t, z_t, n_t (hidden,)
-    L  steps in a window, here T = L        H  steps to forecast (the horizon)
-    skill = 1 - RMSE / RMSE of persistence ("as now");  |t| > 2: more than luck
+    x_t (I,)  the values at step t          h_t, r_t, z_t, n_t (H,)
+    L  steps in a window, here T = L        K  steps to forecast (the horizon)
+    skill = 1 - RMSE / RMSE of persistence ("as now")
+    t = mean gain over persistence / its standard error; between -2 and 2 it may be luck
     linear AR (autoregression): a linear model of the same window
 
     python 06_gru_time_series.py --sequence-length 50      # 26 s on a 2-core CPU, 430 MB
@@ -50,6 +51,7 @@ Next: 07_bidirectional_rnn.py reads in both directions, which a forecast must no
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from typing import NamedTuple
 
@@ -75,12 +77,17 @@ class Series(NamedTuple):
     times: np.ndarray  # (T,) dates, or step numbers where there are none
     unit: str
 
+    def when(self, index: int) -> str:
+        """The date of a step, or "step 2999"."""
+        name = f"{self.times[index]!s:.10}"
+        return f"step {name}" if name.isdigit() else name
 
-# A series made by rule, so that the best possible error is known: nobody can forecast the
-# noise, so no RMSE stays below NOISE, except by luck.  Think of the sun's day of 24 hours and
-# the tide of 12.42.  A sum of waves continues exactly by a *linear* rule (each wave is a fixed
-# combination of its last two values), so here a linear model has all it needs, and the GRU has
-# to show that it is no worse.
+
+# A series made by rule (not the sine of 03: other waves, less noise), so that the best possible
+# error is known: nobody can forecast the noise, so no RMSE stays below NOISE, except by luck.
+# Think of the sun's day of 24 hours and the tide of 12.42.  A sum of waves continues exactly by
+# a *linear* rule (each wave is a fixed combination of its last two values), so here a linear
+# model has all it needs, and the GRU has to show that it is no worse.
 NOISE = 0.2
 
 
@@ -192,31 +199,31 @@ class Scaler(NamedTuple):
         return (values - self.shift) / self.scale  # (T, I)
 
     def to_levels(self, z: torch.Tensor, today: np.ndarray) -> np.ndarray:
-        """Scaled forecasts (N, H), made at levels `today` (N,) -> (N, H) in the series' unit."""
+        """Scaled forecasts (N, K), made at levels `today` (N,) -> (N, K) in the series' unit."""
         y = z.double().cpu().numpy() * self.scale[0] + self.shift[0]
-        # log p_{t+h} = log p_t + r_{t+1} + ... + r_{t+h}
+        # log p_{t+k} = log p_t + r_{t+1} + ... + r_{t+k}
         return today[:, None] * np.exp(y.cumsum(axis=1)) if self.returns else y
 
 
-# A window is one example: L steps to read, and the H that follow, to forecast.  Windows are
+# A window is one example: L steps to read, and the K that follow, to forecast.  Windows are
 # views into the one array, so a million of them take no memory until a batch is copied.
-#     values   y0 y1 y2 y3 y4 y5 ...             L = 3, H = 2, stride 1
+#     values   y0 y1 y2 y3 y4 y5 ...             L = 3, K = 2, stride 1
 #     window 0 [y0 y1 y2]->[y3 y4]
 #     window 1    [y1 y2 y3]->[y4 y5]
 def make_windows(values: torch.Tensor, length: int, horizon: int, stride: int = 1):
-    """Cut (T, I) values into inputs (N, L, I) and targets (N, H, I), `stride` steps apart."""
-    windows = values.unfold(0, length + horizon, stride).transpose(1, 2)  # (N, L + H, I)
+    """Cut (T, I) values into inputs (N, L, I) and targets (N, K, I), `stride` steps apart."""
+    windows = values.unfold(0, length + horizon, stride).transpose(1, 2)  # (N, L + K, I)
     return windows[:, :length], windows[:, length:]
 
 
 class Split(NamedTuple):
-    """The windows of one stretch.  Its inputs, too, lie inside the stretch."""
+    """The windows of one stretch; inputs and targets are both inside it."""
 
     inputs: torch.Tensor  # (N, L, I) scaled
-    targets: torch.Tensor  # (N, H) scaled
-    now: np.ndarray  # (N,) where in the series the last step of each input stands
-    today: np.ndarray  # (N,) the level there, in the series' own unit
-    truth: np.ndarray  # (N, H) the levels that followed
+    targets: torch.Tensor  # (N, K) scaled
+    now: np.ndarray  # (N,) the index in the series of the last step of each input
+    today: np.ndarray  # (N,) the level at that step, in the series' own unit
+    truth: np.ndarray  # (N, K) the levels that followed
 
 
 MAX_SCORED = 5_000  # windows to score of a long val or test stretch, evenly spaced
@@ -251,11 +258,10 @@ def make_splits(series: Series, stretches, scaler: Scaler, args, device) -> dict
 # The LSTM of 05 has three gates and two states.  The GRU (Cho et al. 2014) makes do with two
 # gates and one state.  z_t decides how much of the old state stays: where z_t is 1, h_t is
 # h_{t-1}, unchanged, and so is the gradient on its way back.  r_t decides how much of the old
-# state the new proposal n_t may look at: where r_t is 0, the past is forgotten.
+# state the new proposal n_t may look at: where r_t is 0, the proposal n_t ignores the past (z_t
+# alone decides whether the state itself is kept).
 class HandWrittenGRU(nn.Module):
     """A one-layer GRU with the interface of nn.GRU(batch_first=True).
-
-    In the shapes of this class H is the hidden size, as in 04.
 
     forward: (B, T, I) -> every state (B, T, H), and the last state (1, B, H).
     """
@@ -263,12 +269,12 @@ class HandWrittenGRU(nn.Module):
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__()
         self.hidden_size = hidden_size
-        # W_xr, W_xz and W_xn on each other, and W_hr, W_hz, W_hn: three products at one go.
+        # W_xr, W_xz and W_xn stacked, and W_hr, W_hz, W_hn: one product computes all three.
         self.W_x = nn.Linear(input_size, 3 * hidden_size)
         self.W_h = nn.Linear(hidden_size, 3 * hidden_size)
 
-    def gates(self, x_t: torch.Tensor, h_prev: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Reset gate, update gate and candidate of one step, each (B, H)."""
+    def step(self, x_t: torch.Tensor, h_prev: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """One step: (B, I) and the state before it (B, H) -> h_t, r_t and z_t, each (B, H)."""
         x_r, x_z, x_n = self.W_x(x_t).chunk(3, dim=1)  # W_xr x_t + b_xr, ..., (B, H) each
         h_r, h_z, h_n = self.W_h(h_prev).chunk(3, dim=1)  # W_hr h_{t-1} + b_hr, ...
         # r_t = sigmoid(W_xr x_t + b_xr + W_hr h_{t-1} + b_hr)
@@ -279,68 +285,55 @@ class HandWrittenGRU(nn.Module):
         # The paper has W_hn (r_t * h_{t-1}): it resets the state *before* the matrix product.
         # PyTorch and cuDNN reset after it, so that no product has to wait for a gate.
         n_t = torch.tanh(x_n + r_t * h_n)
-        return r_t, z_t, n_t
-
-    def step(self, x_t: torch.Tensor, h_prev: torch.Tensor) -> torch.Tensor:
-        """One step: (B, I) and the state before it (B, H) -> the state after it (B, H)."""
-        _, z_t, n_t = self.gates(x_t, h_prev)
-        # h_t = (1 - z_t) * n_t + z_t * h_{t-1}         (in the paper z_t and 1 - z_t swap)
-        return (1 - z_t) * n_t + z_t * h_prev
+        # h_t = (1 - z_t) * n_t + z_t * h_{t-1}      (Chung et al. 2014 swap z_t and 1 - z_t)
+        return (1 - z_t) * n_t + z_t * h_prev, r_t, z_t
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         h_t = inputs.new_zeros(inputs.shape[0], self.hidden_size)  # (B, H), h_0 = 0
         states = []
         for x_t in inputs.unbind(dim=1):  # T tensors of (B, I)
-            h_t = self.step(x_t, h_t)
+            h_t, _, _ = self.step(x_t, h_t)
             states.append(h_t)
         return torch.stack(states, dim=1), h_t[None]  # (B, T, H), (1, B, H)
 
+    @classmethod
     @torch.no_grad()
-    def copy_from(self, gru: nn.GRU) -> None:
-        """Take the weights of a one-layer nn.GRU, which stacks r, z and n in the same order."""
-        self.W_x.weight.copy_(gru.weight_ih_l0)
-        self.W_h.weight.copy_(gru.weight_hh_l0)
-        self.W_x.bias.copy_(gru.bias_ih_l0)
-        self.W_h.bias.copy_(gru.bias_hh_l0)
+    def from_torch(cls, gru: nn.GRU) -> HandWrittenGRU:
+        """The same cell as a one-layer nn.GRU, which stacks r, z and n in the same order."""
+        cell = cls(gru.input_size, gru.hidden_size).to(gru.weight_hh_l0.device)
+        cell.W_x.weight.copy_(gru.weight_ih_l0)
+        cell.W_h.weight.copy_(gru.weight_hh_l0)
+        cell.W_x.bias.copy_(gru.bias_ih_l0)
+        cell.W_h.bias.copy_(gru.bias_hh_l0)
+        return cell
 
 
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
-# GRU -> Dense.  The dense layer turns the state after the last step into all H forecasts at
+# GRU -> Dense.  The dense layer turns the state after the last step into all K forecasts at
 # once (a *direct* forecast).  Its first number alone, fed back as if it were data, gives the
 # *recursive* forecast of section 3.
 class Forecaster(nn.Module):
-    """Recurrent layer -> state at the last step -> the next H values of column 0."""
+    """Recurrent layer -> state at the last step -> the next K values of column 0."""
 
     def __init__(self, num_features: int, args: argparse.Namespace):
         super().__init__()
-        layer = HandWrittenGRU if args.from_scratch else CELLS[args.cell]
-        options = {} if args.from_scratch else {"batch_first": True}
-        self.rnn = layer(num_features, args.hidden_size, **options)
+        self.rnn = CELLS[args.cell](num_features, args.hidden_size, batch_first=True)
         self.output = nn.Linear(args.hidden_size, args.horizon)
         self.centred = args.centred
-        initialise(self.rnn, args.hidden_size)
+        # As in 04, orthogonal recurrent matrices; as in 05, an LSTM's forget gate starts open.
+        ru.initialise_recurrent(self.rnn)
+        if args.from_scratch:
+            self.rnn = HandWrittenGRU.from_torch(self.rnn)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(B, L, I) scaled windows -> (B, H) scaled forecasts."""
+        """(B, L, I) scaled windows -> (B, K) scaled forecasts."""
         # A trend carries the series to levels that no training window had, where a network
         # cannot be trusted.  Measured from its own mean, every window is at home.
         mean = inputs.mean(dim=1, keepdim=True) * self.centred  # (B, 1, I)
-        states, _ = self.rnn(inputs - mean)  # (B, L, hidden)
-        return self.output(states[:, -1]) + mean[:, :, 0]  # (B, H)
-
-
-# As in 04: orthogonal recurrent matrices keep the length of the state, gate by gate.
-@torch.no_grad()
-def initialise(rnn: nn.Module, hidden_size: int) -> None:
-    """Make every recurrent matrix orthogonal and every bias zero, in place."""
-    for name, parameter in rnn.named_parameters():
-        if "bias" in name:
-            nn.init.zeros_(parameter)
-        elif name.startswith(("weight_hh", "W_h")):
-            for gate in parameter.split(hidden_size):  # LSTM stacks 4 matrices, GRU 3
-                nn.init.orthogonal_(gate)
+        states, _ = self.rnn(inputs - mean)  # (B, L, H)
+        return self.output(states[:, -1]) + mean[:, :, 0]  # (B, K)
 
 
 # %% ------------------------------------------------------------------
@@ -358,8 +351,8 @@ def train_epoch(model, split: Split, optimizer, epoch: int, args) -> dict:
     for indices in ru.progress(batches, desc=f"epoch {epoch}"):
         for group in optimizer.param_groups:
             group["lr"] = ru.learning_rate(step, total_steps, args.lr)
-        forecast = model(split.inputs[indices])  # (B, H)
-        # Mean squared error over all H steps: they count alike.
+        forecast = model(split.inputs[indices])  # (B, K)
+        # Mean squared error over all K steps: they count alike.
         loss = nn.functional.mse_loss(forecast, split.targets[indices])
         optimizer.zero_grad()
         loss.backward()
@@ -381,19 +374,19 @@ def train(model, splits, scaler: Scaler, latest: dict, args) -> tuple[list[dict]
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
     stopper = ru.EarlyStopping(args.patience)
-    resumable = {"config": ru.training_config(args), "model": model}
-    resumable.update(optimizer=optimizer, stopper=stopper)
+    config = ru.training_config(args)
+    resumable = {"config": config, "model": model, "optimizer": optimizer, "stopper": stopper}
     history, best = [], {}
     if args.resume:
         record = ru.load_training_state(args.path, TUTORIAL, **resumable)
         history, best = record["history"], record["best"]
 
-    print("\nepoch  train loss  val loss  gradient norm  seconds   (loss: MSE, scaled)")
+    print("\nepoch  train loss  val loss  grad norm  seconds   (loss: MSE, scaled)")
     with ru.interruptible(args, history):
         while len(history) < args.epochs and not stopper.should_stop:
             started = time.perf_counter()
             row = {"epoch": len(history) + 1}
-            row.update(train_epoch(model, splits["train"], optimizer, row["epoch"], args))
+            row |= train_epoch(model, splits["train"], optimizer, row["epoch"], args)
             row["val_loss"] = evaluate(model, splits["val"])
             row["seconds"] = round(time.perf_counter() - started, 3)
             improved = stopper.step(row["val_loss"])
@@ -402,11 +395,10 @@ def train(model, splits, scaler: Scaler, latest: dict, args) -> tuple[list[dict]
                 best = {"epoch": row["epoch"], "metrics": row, "quantiles": quantiles}
                 best["weights"] = ru.snapshot(model)
             if args.save_model:
-                contents = {"scaler": scaler._asdict(), "latest": latest, **best}
-                ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
-                done = [*history, row]
-                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
-            history.append(row)  # only now has the epoch happened, for Ctrl-C as well
+                contents = {"scaler": scaler._asdict(), "latest": latest}
+                ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, **contents)
+            # Last, so that Ctrl-C while saving does not count this epoch as finished.
+            history.append(row)
             line = "{epoch:5d}  {train_loss:10.5f}  {val_loss:8.5f}  {gradient_norm:13.3f}"
             print(line.format(**row), f" {row['seconds']:7.1f}{'  *' * improved}", flush=True)
     if len(history) < args.epochs:
@@ -416,7 +408,7 @@ def train(model, splits, scaler: Scaler, latest: dict, args) -> tuple[list[dict]
 
 @torch.no_grad()
 def forecast_direct(model, inputs: torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
-    """Scaled windows (N, L, I) -> all H forecasts at once, (N, H)."""
+    """Scaled windows (N, L, I) -> all K forecasts at once, (N, K)."""
     model.eval()
     return torch.cat([model(batch) for batch in inputs.split(batch_size)])
 
@@ -443,34 +435,34 @@ def evaluate(model, split: Split) -> float:
 
 # How far off will a forecast be?  About as far as on data that the network was not trained
 # on: take its errors on the validation windows, step by step ahead, and their quantiles.  Of
-# those errors 90 % lay between the outer two.  It holds for the future if the future is like
-# the validation stretch, and for no other reason.  A price errs in percent, not in dollars.
+# those errors 90 % were between the outer two.  So will those of the future be, if the future is
+# like the validation stretch, and for no other reason.  A price errs in percent, not in dollars.
 QUANTILES = [0.05, 0.25, 0.75, 0.95]  # the outer pair bounds 90 %, the inner pair 50 %
 
 
 def calibrate(model, val: Split, scaler: Scaler) -> np.ndarray:
-    """The quantiles (4, H) of the validation errors; shares of the forecast for prices."""
-    forecast = scaler.to_levels(forecast_direct(model, val.inputs), val.today)  # (N, H)
+    """The quantiles (4, K) of the validation errors; shares of the forecast for prices."""
+    forecast = scaler.to_levels(forecast_direct(model, val.inputs), val.today)  # (N, K)
     errors = (val.truth - forecast) / (forecast if scaler.returns else 1.0)
     return np.quantile(errors, QUANTILES, axis=0)
 
 
 def intervals(forecast: np.ndarray, quantiles, scaler: Scaler) -> np.ndarray:
-    """Forecasts (N, H) -> (4, N, H): below each of these lies the truth with that probability."""
-    quantiles = np.array(quantiles)[:, None]  # (4, 1, H)
+    """Forecasts (N, K) -> (4, N, K): the truth is below each with the probability in QUANTILES."""
+    quantiles = np.array(quantiles)[:, None]  # (4, 1, K)
     return forecast + quantiles * (forecast if scaler.returns else 1.0)
 
 
 # What the network has to beat, on the same windows.
-#     persistence       y_{t+h} = y_t                   nothing changes
-#     seasonal naive    y_{t+h} = y_{t+h-m}             as one season (m steps) before
-#     linear AR         z_{t+h} = b_h + w_h . window    ridge regression on the window
+#     persistence       y_{t+k} = y_t                   nothing changes
+#     seasonal naive    y_{t+k} = y_{t+k-m}             as one season (m steps) before
+#     linear AR         z_{t+k} = b_k + w_k . window    ridge regression on the window
 def forecast_test(model, series: Series, splits, scaler: Scaler, args) -> dict[str, np.ndarray]:
-    """Forecast the test windows with network and baselines: {name: (N, H)}, the network first."""
+    """Forecast the test windows with network and baselines: {name: (N, K)}, the network first."""
     test, cell = splits["test"], args.cell.upper()
-    ahead = np.arange(1, args.horizon + 1)  # (H,)
-    # Further ahead than one season, y_{t+h-m} is not known yet either: go back two, three ...
-    back = args.season * -(-ahead // args.season) - ahead  # (H,) steps before now
+    ahead = np.arange(1, args.horizon + 1)  # (K,)
+    # Further ahead than one season, y_{t+k-m} is not known yet either: go back two, three ...
+    back = args.season * -(-ahead // args.season) - ahead  # (K,) steps before now
     direct = forecast_direct(model, test.inputs)
     recursive = forecast_recursive(model, test.inputs, args.horizon)
     return {
@@ -488,30 +480,28 @@ PENALTIES = (1e-6, 1e-3, 1.0, 100.0)
 
 
 def forecast_linear(splits: dict[str, Split], args) -> torch.Tensor:
-    """Scaled ridge forecasts (N, H) of test; each step's penalty is chosen on validation."""
+    """Scaled ridge forecasts (N, K) of test; each step's penalty is chosen on validation."""
     from sklearn.linear_model import Ridge
 
     def arrays(split: Split, every: int = 1) -> tuple[np.ndarray, ...]:
         inputs, targets = split.inputs[::every].cpu(), split.targets[::every].cpu()
         mean = inputs.mean(dim=1, keepdim=True) * args.centred  # as in Forecaster.forward
         x = (inputs - mean).flatten(1).double().numpy()  # (N, L * I)
-        return x, targets.double().numpy(), mean[:, :, 0].double().numpy()  # and (N, H), (N, 1)
+        return x, targets.double().numpy(), mean[:, :, 0].double().numpy()  # and (N, K), (N, 1)
 
     def predict(model: Ridge, x: np.ndarray) -> np.ndarray:
         return model.predict(x).reshape(len(x), args.horizon)  # one step may come as (N,)
 
-    every = 1 + len(splits["train"].now) // MANY
-    x, y, base = arrays(splits["train"], every)
-    print(
-        f"\nlinear AR is fitted on {len(x):,} of the {len(splits['train'].now):,} windows of train"
-    )
+    count = len(splits["train"].now)
+    x, y, base = arrays(splits["train"], every=1 + count // MANY)
+    print(f"\nlinear AR is fitted on {len(x):,} of the {count:,} windows of train")
     models = [Ridge(alpha=penalty).fit(x, y - base) for penalty in PENALTIES]
     x, y, base = arrays(splits["val"])
     errors = [((predict(model, x) + base - y) ** 2).mean(axis=0) for model in models]
-    best = np.argmin(errors, axis=0)  # (H,)
+    best = np.argmin(errors, axis=0)  # (K,)
     x, _, base = arrays(splits["test"])
-    forecasts = np.stack([predict(model, x) + base for model in models], axis=2)  # (N, H, 4)
-    return torch.from_numpy(forecasts[:, np.arange(args.horizon), best])  # (N, H)
+    forecasts = np.stack([predict(model, x) + base for model in models], axis=2)  # (N, K, 4)
+    return torch.from_numpy(forecasts[:, np.arange(args.horizon), best])  # (N, K)
 
 
 # MAE and RMSE are in the unit of the series, and MASE is MAE relative to persistence; see 03.
@@ -523,48 +513,43 @@ def score_test(forecasts, bands: np.ndarray, test: Split, train_levels: np.ndarr
     """Return {name: scores}, and in the first, the network's, the coverage of its intervals."""
     naive_error = float(np.abs(np.diff(train_levels)).mean())
     scores = ru.forecast_scores(forecasts, test.truth, naive_error)
-    inside = (bands[0] <= test.truth) & (test.truth <= bands[3])  # (N, H)
+    inside = (bands[0] <= test.truth) & (test.truth <= bands[3])  # (N, K)
     network = next(iter(scores.values()))
-    network.update(coverage=float(inside.mean()))
+    network["coverage"] = float(inside.mean())
     network["by_horizon"]["coverage"] = inside.mean(axis=0).tolist()
     return scores
 
 
-# The three cells differ in how many pairs W_x, W_h they carry: RNN 1, GRU 3, LSTM 4.  At equal
-# hidden size the LSTM is the largest network, and may win for that reason alone; so the second
-# half of the table gives each cell the hidden size that comes to about as many parameters as
-# the GRU has.
+# The three cells differ in how many pairs W_x, W_h they carry.  At equal hidden size the LSTM is
+# the largest network, and may win for that reason alone; so the second half of the table gives
+# each cell the hidden size that comes to about as many parameters as the GRU has.
+PAIRS = {"rnn": 1, "gru": 3, "lstm": 4}
+
+
 def compare_cells(splits, scaler: Scaler, latest: dict, args) -> list[dict]:
     """Train the three cells at both kinds of equality; return the rows of the table."""
-    test, rows = splits["test"], []
+    test, rows, num_features = splits["test"], [], len(scaler.shift)
 
-    def build(cell: str, hidden_size: int) -> tuple[argparse.Namespace, Forecaster]:
-        changes = {"cell": cell, "hidden_size": hidden_size, "from_scratch": False}
-        changes.update(save_model=False, resume=False)
-        own = argparse.Namespace(**{**vars(args), **changes})
-        ru.set_seed(args.seed)
-        return own, Forecaster(len(scaler.shift), own).to(test.inputs.device)
+    def count(cell: str, H: int) -> int:
+        # A pair has W_x (H, I), W_h (H, H) and two biases (H,); the dense layer (K, H) and (K,).
+        return PAIRS[cell] * H * (num_features + H + 2) + (H + 1) * args.horizon
 
-    goal = ru.count_parameters(build("gru", args.hidden_size)[1])
     settings = [("hidden size", cell, args.hidden_size) for cell in CELLS]
+    wanted, sizes = count("gru", args.hidden_size), range(1, 3 * args.hidden_size + 1)
     for cell in ("rnn", "lstm"):
-        sizes = range(args.hidden_size // 2, 2 * args.hidden_size + 1)
-        counts = [abs(ru.count_parameters(build(cell, max(1, H))[1]) - goal) for H in sizes]
-        settings.append(("parameters", cell, max(1, sizes[int(np.argmin(counts))])))
+        size = ru.matching_size(functools.partial(count, cell), wanted, sizes)
+        settings.append(("parameters", cell, size))
     for equal, cell, hidden_size in settings:
         print(f"\nFor the comparison: {cell}, {hidden_size} hidden units (equal {equal})", end="")
-        own, model = build(cell, hidden_size)
-        try:
-            history, best = train(model, splits, scaler, latest, own)
-        except KeyboardInterrupt:
-            lost = "The comparison is lost; a model saved before it is not."
-            raise KeyboardInterrupt(lost) from None
+        own = ru.variant(args, cell=cell, hidden_size=hidden_size, from_scratch=False)
+        model = Forecaster(num_features, own).to(test.inputs.device)
+        history, best = train(model, splits, scaler, latest, own)
         model.load_state_dict(best["weights"])
         forecast = scaler.to_levels(forecast_direct(model, test.inputs), test.today)
-        rmse = np.sqrt(((forecast - test.truth) ** 2).mean(axis=0))  # (H,)
+        rmse = np.sqrt(((forecast - test.truth) ** 2).mean(axis=0))  # (K,)
         row = {"equal": equal, "cell": cell, "hidden_size": hidden_size}
-        row.update(parameters=ru.count_parameters(model), rmse_by_horizon=rmse.tolist())
-        rows.append({**row, "seconds": float(np.median([r["seconds"] for r in history]))})
+        row |= {"parameters": count(cell, hidden_size), "rmse_by_horizon": rmse.tolist()}
+        rows.append(row | {"seconds": float(np.median([r["seconds"] for r in history]))})
     return rows
 
 
@@ -592,12 +577,12 @@ def plot_forecast(series: Series, test: Split, forecast: np.ndarray, bands: np.n
     figure, rows = plt.subplots(3, 1, figsize=(9, 8), height_ratios=(3, 3, 2))
     forecast, truth, edges = forecast[:SHOWN], test.truth[:SHOWN], bands[[0, 3], :SHOWN]
     band = {"color": ru.SKY, "alpha": 0.4, "label": "90 % interval"}
-    for axes, h in zip(rows, (0, truth.shape[1] - 1)):
-        times = series.times[test.now[:SHOWN] + h + 1]
-        axes.fill_between(times, *edges[:, :, h], **band)
-        axes.plot(times, truth[:, h], color=ru.BLACK, lw=1.5, label="truth")
-        axes.plot(times, forecast[:, h], "--", color=ru.BLUE, label="forecast")
-        axes.set(ylabel=series.unit, title=f"{h + 1} step{'s' * (h > 0)} ahead")
+    for axes, k in zip(rows, (1, truth.shape[1])):
+        times = series.times[test.now[:SHOWN] + k]
+        axes.fill_between(times, *edges[:, :, k - 1], **band)
+        axes.plot(times, truth[:, k - 1], color=ru.BLACK, lw=1.5, label="truth")
+        axes.plot(times, forecast[:, k - 1], "--", color=ru.BLUE, label="forecast")
+        axes.set(ylabel=series.unit, title=f"{k} step{'s' * (k > 1)} ahead")
     times = series.times[test.now[:SHOWN] + 1]
     rows[2].fill_between(times, *(edges[:, :, 0] - forecast[:, 0]), **band)
     rows[2].plot(times, truth[:, 0] - forecast[:, 0], ".", color=ru.BLACK)
@@ -610,7 +595,7 @@ def plot_forecast(series: Series, test: Split, forecast: np.ndarray, bands: np.n
 
 
 def label_log_axis(axes, plt) -> None:
-    """Write 0.02 and 0.05 at a logarithmic axis, in place of powers of ten."""
+    """Make the axis logarithmic, with labels such as 0.02 and 0.05 in place of powers of ten."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(plt.LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
@@ -638,17 +623,13 @@ def plot_error_by_horizon(series: Series, scores: dict, noise: float | None, plt
 @torch.no_grad()
 def read_gates(model: Forecaster, window: torch.Tensor) -> dict[str, torch.Tensor]:
     """(L, I) scaled window -> reset gate, update gate and state over time, each (L, H)."""
-    cell = HandWrittenGRU(window.shape[1], model.rnn.hidden_size)
-    if isinstance(model.rnn, nn.GRU):
-        cell.copy_from(model.rnn)
-    else:
-        cell.load_state_dict(model.rnn.state_dict())
-    window = window.cpu() - window.cpu().mean(dim=0) * model.centred
-    rows, h_t = [], torch.zeros(1, cell.hidden_size)
+    own = isinstance(model.rnn, HandWrittenGRU)
+    cell = model.rnn if own else HandWrittenGRU.from_torch(model.rnn)
+    window = window - window.mean(dim=0) * model.centred
+    rows, h_t = [], window.new_zeros(1, cell.hidden_size)
     for x_t in window[:, None]:  # L tensors of (1, I)
-        r_t, z_t, _ = cell.gates(x_t, h_t)
-        h_t = cell.step(x_t, h_t)
-        rows.append(torch.cat([r_t, z_t, h_t]))  # (3, H)
+        h_t, r_t, z_t = cell.step(x_t, h_t)
+        rows.append(torch.cat([r_t, z_t, h_t]).cpu())  # (3, H)
     return dict(zip(("reset gate r_t", "update gate z_t", "state h_t"), torch.stack(rows, dim=1)))
 
 
@@ -671,37 +652,40 @@ def plot_gates(model, window: torch.Tensor, series: Series, plt):
     return figure
 
 
-def plot_fan(series: Series, forecast: np.ndarray, fan: np.ndarray, plt):
-    """The end of the series, and beyond it the forecast (H,) with its quantiles (4, H)."""
+def plot_fan(series: Series, test: Split, forecast: np.ndarray, bands: np.ndarray, plt):
+    """The last window of the test stretch: forecast, its intervals, and what happened."""
     figure, axes = plt.subplots(figsize=(9, 4))
-    shown = series.levels[-80:]
-    ahead, today = np.arange(len(forecast) + 1), shown[-1]
-    fan = np.c_[np.full(4, today), fan]  # they all start from what is known
-    axes.plot(np.arange(1 - len(shown), 1), shown, color=ru.BLACK, label="known")
+    now, today = test.now[-1], test.today[-1]
+    known, ahead = series.levels[now - 39 : now + 1], np.arange(forecast.shape[1] + 1)
+    fan = np.c_[np.full(4, today), bands[:, -1]]  # (4, K + 1): they all start from what is known
     axes.fill_between(ahead, fan[0], fan[3], color=ru.SKY, alpha=0.35, label="90 % interval")
     axes.fill_between(ahead, fan[1], fan[2], color=ru.SKY, alpha=0.8, label="50 % interval")
-    axes.plot(ahead, np.r_[today, forecast], "--", color=ru.BLUE, label="forecast")
-    axes.set(xlabel=f"steps from the end ({series.times[-1]!s:.10})", ylabel=series.unit)
-    axes.set_title(f"What comes next, and how sure are we?  ({series.name})")
-    figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+    axes.plot(np.arange(1 - len(known), 1), known, color=ru.GREY, label="known")
+    happened = np.r_[today, test.truth[-1]]
+    axes.plot(ahead, np.r_[today, forecast[-1]], "--", color=ru.BLUE, label="forecast")
+    axes.plot(ahead, happened, ".-", lw=1, color=ru.BLACK, label="what happened")
+    axes.set(xlabel=f"steps from the last known value ({series.when(now)})", ylabel=series.unit)
+    axes.set_title(f"What comes next, and how sure are we?  ({series.name}, end of test)")
+    figure.legend(loc="outside lower center", ncols=5, fontsize=9)
     return figure
 
 
 # The picture that sells forecasts of shares: the curve follows every turn.  Look closer, and it
 # turns a day late.  The caption measures it.
 def plot_shadow(series: Series, test: Split, forecast: np.ndarray, plt):
+    def rmse_to(price: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((forecast[:, 0] - price) ** 2)))
+
     figure, axes = plt.subplots(figsize=(9, 4.4))
     axes.plot(test.truth[:30, 0], "o-", ms=4, color=ru.BLACK, label="price")
-    axes.plot(forecast[:30, 0], "s--", ms=4, color=ru.ORANGE, label="its forecast, a step before")
-    near, far = (
-        np.sqrt(np.mean((forecast[:, 0] - price) ** 2)) for price in (test.today, test.truth[:, 0])
-    )
+    label = "its forecast, made a step earlier"
+    axes.plot(forecast[:30, 0], "s--", ms=4, color=ru.ORANGE, label=label)
+    last, wanted = rmse_to(test.today), rmse_to(test.truth[:, 0])
+    found = f"RMSE {last:.2f} to the price a step earlier, {wanted:.2f} to the price it forecasts"
+    if last < wanted:
+        found += ":\nwhat looks like foresight is the last price, a step later."
     axes.set(ylabel=series.unit, title=f"Is this a good forecast?  ({series.name})")
-    axes.set_xlabel(
-        f"step of the test stretch\n\nRMSE {near:.2f} to the price of the step before, {far:.2f} "
-        "to the price it forecasts"
-        + (":\nwhat looks like foresight is the last price, a step later." if near < far else "")
-    )
+    axes.set_xlabel(f"step of the test stretch\n\n{found}")
     axes.legend()
     return figure
 
@@ -709,7 +693,7 @@ def plot_shadow(series: Series, test: Split, forecast: np.ndarray, plt):
 def plot_training(history: list[dict], series: Series, plt):
     figure, axes = plt.subplots(figsize=(7, 4))
     ru.plot_curves(axes, history, "loss", "mean squared error (scaled)")
-    axes.set_title(f"Does it still learn, or does it memorise?  ({series.name})")
+    axes.set_title(f"Does the network still learn, or does it memorise?  ({series.name})")
     label_log_axis(axes, plt)
     return figure
 
@@ -719,9 +703,9 @@ def plot_training(history: list[dict], series: Series, plt):
 # ----------------------------------------------------------------------
 
 QUICK = {"num_steps": 800, "epochs": 5, "hidden_size": 16, "batch_size": 32, "lr": 0.03}
-QUICK.update(sequence_length=24, horizon=8)
-# What --eval-only takes from the checkpoint, too, unless it is told of other data: only then is
-# the test stretch the one that the network has never seen.
+QUICK |= {"sequence_length": 24, "horizon": 8}
+# What --eval-only also takes from the checkpoint, unless --data or --dataset names other data:
+# only then is the test stretch the one that the network has never seen.
 DATA_SETTINGS = {"data", "dataset", "column", "date_column", "features", "season", "stride"}
 
 
@@ -729,17 +713,17 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("start here").add_argument
     add("--dataset", choices=("sine", "mackey-glass", "stock"), help="without it: sine")
-    add("--data", metavar="FILE.csv", help="a series of your own, instead of --dataset")
+    add("--data", metavar="FILE.csv", help="a CSV or TSV of your own with named columns")
     add("--column", metavar="NAME", help="the column of --data to forecast")
     add("--sequence-length", type=ru.at_least(1), default=50, help="L, steps a window shows")
-    add("--horizon", type=ru.at_least(1), default=20, help="H, steps to forecast")
+    add("--horizon", type=ru.at_least(1), default=20, help="K, steps to forecast")
     add("--forecast", type=ru.at_least(1), metavar="N", help="print N steps beyond the data")
     add("--compare-cells", action="store_true", help="train RNN, LSTM and GRU side by side")
-    add("--quick", action="store_true", help="a tiny run, to see that it works")
+    add("--quick", action="store_true", help="a tiny run on generated data, to see that it works")
 
     add = parser.add_argument_group("the series").add_argument
     add("--date-column", metavar="NAME", help="the column of --data with the dates, if any")
-    add("--features", nargs="+", metavar="NAME", help="columns to read besides")
+    add("--features", nargs="+", metavar="NAME", help="further columns to read")
     add("--returns", action="store_true", help="model log-returns: --data holds prices")
     add("--season", type=ru.at_least(1), help="m; sine 24, mackey-glass 50, stock 5, --data 7")
     add("--stride", type=ru.at_least(1), help="steps between windows (1; long series: more)")
@@ -751,13 +735,11 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--from-scratch", action="store_true", help="train HandWrittenGRU instead of nn.GRU")
     add("--hidden-size", type=ru.at_least(1), default=64, help="numbers in the state h_t")
     add("--lr", type=ru.between(0, 10, open_low=True), default=0.01, help="peak learning rate")
-    add("--batch-size", type=ru.at_least(1), default=64, help="windows per update")
-    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
-    add("--patience", type=ru.at_least(0), default=6, help="epochs without progress; 0: endless")
-    add("--save-model", action="store_true", help="keep the best model and the state to resume")
-    add("--path", help="the checkpoint (default: models/06_gru_time_series.pt)")
-    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
-    add("--resume", action="store_true", help="go on with an interrupted --save-model run")
+    add("--batch-size", type=ru.at_least(1), default=64, help="windows in memory at a time")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: no clipping")
+    patience = "epochs without improvement before stopping; 0: never stop early"
+    add("--patience", type=ru.at_least(0), default=6, help=patience)
+    ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=1, downloads=False)
 
     args = ru.parse_arguments(parser, argv, QUICK)
@@ -767,14 +749,13 @@ def parse_args(argv=None) -> argparse.Namespace:
         raise ru.UserError(f"--data {args.data}: name the column to forecast with --column")
     if (args.column or args.date_column or args.features) and not args.data:
         raise ru.UserError("--column, --date-column and --features belong to a file: add --data")
-    training = args.save_model or args.resume or args.eval_only
-    if args.forecast and args.path and not training and (args.data or args.dataset):
+    if ru.answers_alone(args, args.forecast) and (args.data or args.dataset):
         raise ru.UserError(
-            "--forecast with --path goes on from the series inside the checkpoint; drop --data "
+            "--forecast with --path continues the series inside the checkpoint; drop --data "
             "and --dataset, or train with --save-model"
         )
     if args.compare_cells and args.eval_only:
-        raise ru.UserError("--compare-cells trains models, and --eval-only none; drop one of them")
+        raise ru.UserError("--compare-cells trains, and --eval-only does not; drop one of them")
     if args.from_scratch and args.cell != "gru":
         raise ru.UserError("--from-scratch is a GRU; drop --cell")
     return args
@@ -790,8 +771,8 @@ def settle(args, trained: dict | None) -> None:
     if not trained:
         args.horizon = max(args.horizon, args.forecast or 0)
         args.returns |= args.dataset == "stock"
-        # Returns and Mackey-Glass stay at one level, which is worth knowing; see Forecaster.
-        # (A window of one step would lose everything to its own mean.)
+        # Returns and Mackey-Glass stay at one level, and how far a window is from it is worth
+        # knowing; see Forecaster.  (A window of one step is its own mean: nothing would be left.)
         args.centred = not args.returns and args.dataset != "mackey-glass"
         args.centred &= args.sequence_length > 1
 
@@ -807,21 +788,21 @@ def load_model(path, device) -> tuple[Forecaster, Scaler, dict]:
 
 
 def last_window(series: Series, scaler: Scaler, args) -> dict:
-    """The end of the series, from which `--forecast` goes on; plain types for the checkpoint."""
+    """The end of the series, which `--forecast` continues; plain types for the checkpoint."""
     window = scaler.transform(series.values[-args.sequence_length :])[None]  # (1, L, I)
     return {
         "window": torch.tensor(window, dtype=torch.float32),
         "today": float(series.levels[-1]),
-        "time": f"{series.times[-1]!s:.10}",
+        "time": series.when(-1),
         "name": series.name,
         "unit": series.unit,
     }
 
 
 def forecast_beyond(model, scaler: Scaler, quantiles, latest: dict) -> tuple[np.ndarray, ...]:
-    """The H steps after the end of the data: forecast (H,) and its quantiles (4, H)."""
+    """The K steps after the end of the data: forecast (K,) and its quantiles (4, K)."""
     device = model.output.weight.device
-    z = forecast_direct(model, latest["window"].to(device))  # (1, H)
+    z = forecast_direct(model, latest["window"].to(device))  # (1, K)
     forecast = scaler.to_levels(z, np.array([latest["today"]]))
     return forecast[0], intervals(forecast, quantiles, scaler)[:, 0]
 
@@ -836,12 +817,12 @@ def check_reach(steps: int, horizon: int) -> None:
 
 
 def print_forecast(forecast: np.ndarray, fan: np.ndarray, latest: dict, steps: int) -> dict:
-    """Print the first `steps` of the H steps; return them as lists."""
+    """Print the first `steps` of the K steps; return them as lists."""
     check_reach(steps, len(forecast))
     print(f"\nForecast of {latest['name']} ({latest['unit']}) after {latest['time']}", end="")
     print(f", where it was {latest['today']:.4g}\n  step    forecast     90 % interval")
-    for h in range(steps):
-        print(f"  {h + 1:+4d}  {forecast[h]:10.4f}  {fan[0, h]:10.4f} to {fan[3, h]:.4f}")
+    for k in range(steps):
+        print(f"  {k + 1:+4d}  {forecast[k]:10.4f}  {fan[0, k]:10.4f} to {fan[3, k]:.4f}")
     rows = {"forecast": forecast, "low": fan[0], "high": fan[3]}
     return {name: values[:steps].tolist() for name, values in rows.items()}
 
@@ -851,15 +832,13 @@ def print_forecast(forecast: np.ndarray, fan: np.ndarray, latest: dict, steps: i
 def introduce(series: Series, splits, model, scaler: Scaler, args, device) -> None:
     """Print the settings, the splits, the size of the model, and one window with its target."""
     ru.print_configuration(args, device)
-    first, last = (f"{series.times[index]!s:.10}" for index in (0, -1))
-    print(f"{'data':<10}{series.name}: {len(series.levels):,} steps, {first} to {last}")
+    print(f"{'data':<10}{series.name}: {len(series.levels):,} values,", end=" ")
+    print(series.when(0), "to", series.when(-1))
     for name, split in splits.items():
-        start, end = split.now[0] - args.sequence_length + 1, split.now[-1] + args.horizon
-        print(
-            f"{'':<10}{name:<5} steps {start:>7,} to {end:>7,}: {len(split.now):>7,} windows",
-            end="",
-        )
-        print(", too few to judge by" if len(split.now) < 20 else "")
+        start, end, count = split.now[0] - args.sequence_length + 1, split.now[-1], len(split.now)
+        few = ", too few to judge by" * (count < 20)
+        print(f"{'':<10}{name:<5} steps {start:>7,} to {end + args.horizon:>7,}", end=": ")
+        print(f"{count:>7,} windows{few}")
     what = f"log-return of {series.name}" if args.returns else series.name
     print(f"{'scaler':<10}({what} - {scaler.shift[0]:.4g}) / {scaler.scale[0]:.4g}")
     cell = "HandWrittenGRU" if args.from_scratch else args.cell
@@ -873,17 +852,15 @@ def introduce(series: Series, splits, model, scaler: Scaler, args, device) -> No
 def report(series: Series, scores: dict, args) -> None:
     """Print what the test stretch says, for and against the network."""
     far, network = args.horizon - 1, next(iter(scores.values()))
-    print(f"Test stretch of {series.name} ({series.unit})", end="")
-    print(f"\n{'':<20}one step ahead{'':<32}{far + 1} step{'s' * (far > 0)} ahead")
-    print(
-        f"{'':<16}{'MAE':>10}{'RMSE':>10}{'MASE':>10}{'skill':>8}{'t':>7}{'RMSE':>12}{'skill':>8}"
-    )
+    print(f"Test stretch of {series.name} ({series.unit})")
+    print(f"{'':<20}one step ahead{'':<32}{far + 1} step{'s' * (far > 0)} ahead")
+    print(" " * 22, "MAE      RMSE      MASE   skill      t        RMSE   skill")
     for name, row in scores.items():
         rmse, skill = (row["by_horizon"][measure][far] for measure in ("rmse", "skill"))
         line = "  {:<14}{mae:10.3g}{rmse:10.3g}{mase:10.3g}{skill:+8.3f}{t:+7.1f}"
         print(line.format(name, **row), f"{rmse:11.3g}{skill:+8.3f}")
     t = network["t"]
-    verdict = "better than" if t > 2 else "worse than" if t < -2 else "not to be told from"
+    verdict = "better than" if t > 2 else "worse than" if t < -2 else "indistinguishable from"
     print(f"  One step ahead the network is {verdict} persistence (t = {t:+.1f}).")
     if args.dataset == "sine":
         above = network["rmse"] / NOISE - 1
@@ -891,25 +868,25 @@ def report(series: Series, scores: dict, args) -> None:
         print(f"{abs(above):.0%} {'above' if above > 0 else 'below'} it.")
         print("  Sums of waves continue by a linear rule: the linear model is hard to beat here.")
     elif args.dataset == "mackey-glass" and far:
-        print("  Without noise one step is nearly linear, and many steps are not: compare the")
-        print("  linear model with the network at both distances.")
+        print("  Without noise one step ahead is nearly linear, and many steps are not: compare")
+        print("  the linear model with the network at both distances.")
     share = network["coverage"]
     print(f"  The 90 % intervals, measured on val, hold {share:.1%} of the test values", end="")
     print(" (val of the series it was trained on)." if args.eval_only else ".")
     if not 0.87 <= share <= 0.93:
-        more = "more" if share < 0.9 else "less"
+        more = "less" if share < 0.9 else "more"
         crash = " (the crash of 2008 is in it)" * (args.dataset == "stock" and share < 0.9)
-        print(f"  That is not 90 %: on test{crash} its errors leave them {more} often than there.")
+        print(f"  That is not 90 %: on test{crash} the truth is in them {more} often than on val.")
 
 
-def draw_figures(model, series, test, forecasts, scores, bands, beyond, history, args):
+def draw_figures(model, series, test, direct, scores, bands, history, args):
     """Draw and save every figure; return their paths."""
-    plt, direct = ru.get_pyplot(args.show), next(iter(forecasts.values()))
+    plt = ru.get_pyplot(args.show)
     noise = NOISE if args.dataset == "sine" else None
     figures = {
         "forecast": plot_forecast(series, test, direct, bands, plt),
         "error_by_horizon": plot_error_by_horizon(series, scores, noise, plt),
-        "fan": plot_fan(series, *beyond, plt),
+        "fan": plot_fan(series, test, direct, bands, plt),
     }
     if args.cell == "gru":
         figures["gates"] = plot_gates(model, test.inputs[0], series, plt)
@@ -917,34 +894,18 @@ def draw_figures(model, series, test, forecasts, scores, bands, beyond, history,
         figures["shadow"] = plot_shadow(series, test, direct, plt)
     if history:  # --eval-only has none
         figures["training_curves"] = plot_training(history, series, plt)
-    return [
-        ru.save_figure(figure, args.output_dir, name, args.show) for name, figure in figures.items()
-    ]
-
-
-def write_results(results: dict, scores: dict, num_windows: int, started: float, args) -> dict:
-    """Write metrics.json: the network's scores under "test", the others beside them."""
-    network, recursive, *others = scores
-    speed = len(results["history"]) * num_windows / max(results["train_seconds"], 1e-3)
-    return ru.write_metrics(
-        args, TUTORIAL, started, dataset=args.data or args.dataset, embedded=False, **results,
-        test=scores[network], recursive=scores[recursive], items_per_second=round(speed, 1),
-        noise=NOISE if args.dataset == "sine" else None,
-        baselines={name: scores[name]["rmse"] for name in others},
-        baseline_scores={name: scores[name] for name in others},
-    )  # fmt: skip
+    return ru.save_figures(figures, args)
 
 
 def main(argv=None) -> dict:
     started = time.perf_counter()
     args = parse_args(argv)
-    if args.forecast and args.path and not (args.save_model or args.resume or args.eval_only):
-        # The checkpoint alone answers: no data, no training.
+    if ru.answers_alone(args, args.forecast):
         model, scaler, best = load_model(args.path, ru.get_device(args.device))
         beyond = forecast_beyond(model, scaler, best["quantiles"], best["latest"])
         return print_forecast(*beyond, best["latest"], args.forecast)
 
-    device, best = ru.start_run(args, TUTORIAL), {}
+    device, best, history, extra = ru.start_run(args, TUTORIAL), {}, [], {}
     print(f"{TUTORIAL}: forecasts that know how good they are\n")
     if args.eval_only:
         model, scaler, best = load_model(args.path, device)
@@ -952,38 +913,43 @@ def main(argv=None) -> dict:
     series = load_series(args)
     stretches = split_by_time(len(series.levels))
     ru.check_stretches(series.values[:, 0], stretches, args, seasons=1, name=series.name)
-    train_stretch = stretches["train"]
     if not args.eval_only:
-        scaler = Scaler.fit(series.values[train_stretch], args)
+        scaler = Scaler.fit(series.values[stretches["train"]], args)
         model = Forecaster(series.values.shape[1], args).to(device)
     splits = make_splits(series, stretches, scaler, args, device)
-    latest = last_window(series, scaler, args)
+    latest, test = last_window(series, scaler, args), splits["test"]
     introduce(series, splits, model, scaler, args, device)
 
-    history, train_started = [], time.perf_counter()
     if not args.eval_only:
         history, best = train(model, splits, scaler, latest, args)
         model.load_state_dict(best["weights"])
-    train_seconds = round(time.perf_counter() - train_started, 3)
 
     forecasts = forecast_test(model, series, splits, scaler, args)  # the only look at test
-    bands = intervals(next(iter(forecasts.values())), best["quantiles"], scaler)  # (4, N, H)
-    scores = score_test(forecasts, bands, splits["test"], series.levels[train_stretch])
+    direct = next(iter(forecasts.values()))  # (N, K)
+    bands = intervals(direct, best["quantiles"], scaler)  # (4, N, K)
+    scores = score_test(forecasts, bands, test, series.levels[stretches["train"]])
     report(series, scores, args)
-    beyond = forecast_beyond(model, scaler, best["quantiles"], latest)
-    figures, extra = [], {}
+    figures = []
     if not args.no_plots:
-        parts = (model, series, splits["test"], forecasts, scores, bands, beyond, history, args)
-        figures = draw_figures(*parts)
+        figures = draw_figures(model, series, test, direct, scores, bands, history, args)
     if args.forecast:
+        beyond = forecast_beyond(model, scaler, best["quantiles"], latest)
         extra["forecast"] = print_forecast(*beyond, latest, args.forecast)
     if args.compare_cells:
         extra["cells"] = compare_cells(splits, scaler, latest, args)
         print_cells(extra["cells"], series, args.horizon)
 
-    results = {"history": history, "best_epoch": best["epoch"], "train_seconds": train_seconds}
-    results.update(parameters=ru.count_parameters(model), **extra)
-    metrics = write_results(results, scores, len(splits["train"].now), started, args)
+    network, recursive, *others = scores
+    metrics = ru.write_metrics(
+        args, TUTORIAL, started, dataset=args.data or args.dataset, embedded=False,
+        parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
+        test=scores[network], recursive=scores[recursive],
+        baselines={name: scores[name]["rmse"] for name in others},
+        baseline_scores={name: scores[name] for name in others},
+        noise=NOISE if args.dataset == "sine" else None,
+        items_per_second=ru.items_per_second(len(history) * len(splits["train"].now), history),
+        **extra,
+    )  # fmt: skip
     ru.print_files(args, figures)
     return metrics
 

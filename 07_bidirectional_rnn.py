@@ -6,15 +6,17 @@ The number      0.898 of TREC's test questions (mean of seeds 0 to 4, from 0.894
                 Logistic regression on words and pairs of words gets 0.882.
 Misconceptions  "`output[:, -1]` sums up the text."  Its backward half has read one word, and
                 under padding it is nothing: 0.323 where the blank's state reaches 1.000.
-                "Two directions are always better."  *Inside* a text the right one counts: at a
-                blank forward gets 0.247, backward 1.000, and both 1.000 without our knowing
-                which.  A whole text each has read to its end, and 500 questions leave an
-                accuracy of 0.89 uncertain by 0.03: see `--compare`.
+                "Two directions are always better."  At one word *inside* a text it matters
+                which side holds the answer: at a blank whose clue comes after it, forward
+                gets 0.247, backward 1.000; both get 1.000, and we need not know the side.
+                Over a whole text each direction has read everything, and the gain is small:
+                an accuracy of 0.89 on 500 questions is uncertain by 0.03; see `--compare`.
                 "So always use both."  The backward one needs the end, which a forecast or a
                 text that is being written (chapters 06 and 10) does not have.
 
     h_t^f = LSTM_f(x_t, h_{t-1}^f)    t = 1 ... T     forward: the LSTM of chapter 05
     h_t^b = LSTM_b(x_t, h_{t+1}^b)    t = T ... 1     backward: the text turned around
+    (c_t is carried along likewise)
     h_t   = [h_t^f ; h_t^b]                           what both know at word t
     y     = W [mean_t h_t ; max_t h_t] + b            softmax(y): probabilities
 
@@ -43,18 +45,17 @@ Misconceptions  "`output[:, -1]` sums up the text."  Its backward half has read 
               forward    0.446  0.818  0.870
               backward   0.792  0.476  0.184
 
-Writes metrics.json and three figures to outputs/07_bidirectional_rnn/, look at word_by_word.png
-first; the lesson writes direction.png to lesson/ in it.  After --save-model:
+Writes metrics.json and three figures to outputs/07_bidirectional_rnn/; look at word_by_word.png
+first.  The lesson writes direction.png to the folder lesson/ in it.  After --save-model:
 
     python 07_bidirectional_rnn.py --path models/07_bidirectional_rnn.pt --predict "Who is Popeye?"
 
-Next: 08_seq2seq_basic.py, where the answer is a sequence, too.
+Next: 08_seq2seq_basic.py, where the answer is a sequence as well.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import math
 import random
 import time
@@ -79,7 +80,7 @@ DIRECTIONS = ("forward", "backward", "both")
 
 
 # A line of TREC is `CLASS:detail question`, for example `NUM:date When did Hawaii become a
-# state ?`.  We are asked for the class, one of six.  The 50 details help to learn it, see
+# state ?`.  We are asked for the class, one of six.  The 50 details help to learn it: see
 # train_epoch.
 def load_trec(args: argparse.Namespace) -> dict[str, list[tuple[str, str]]]:
     """Return {"train": (question, label) pairs, "test": ...} of the TREC questions."""
@@ -138,18 +139,15 @@ def read_own_texts(path, known_labels=None) -> list[tuple[str, str]]:
     for row in rows:
         if not ru.basic_english(row.text):
             raise ru.UserError(f"{path}, line {row.line}: no word in {row.text[:40]!r}")
-        if known_labels and class_of(row.label) not in known_labels:
-            raise ru.UserError(
-                f"{path}, line {row.line}: the label {row.label[:40]!r} is not one that the model "
-                f"knows: {', '.join(known_labels)}"
-            )
+        if known_labels:
+            ru.check_labels([class_of(row.label)], known_labels, f"{path}, line {row.line}")
     return [(row.text, row.label) for row in rows]
 
 
-# A text that stands in train and in test would be answered from memory.  Of TREC's 500 test
-# questions 11 stand in train as well; the copies in train go, as do repetitions within it.
+# A text that is in both train and test would be answered from memory.  Of TREC's 500 test
+# questions 11 are in train as well; the copies in train go, as do repetitions within it.
 def tokenize(parts: dict[str, list]) -> tuple[dict[str, ru.Corpus], int]:
-    """Split (text, label) pairs into words; drop from train what stands there twice or in test.
+    """Split (text, label) pairs into words; drop from train repetitions, and what is in test.
 
     Returns the corpora and the number of texts dropped.
     """
@@ -194,7 +192,7 @@ def load_texts(args: argparse.Namespace, known_labels=None) -> tuple[dict[str, r
     if len({class_of(label) for label in corpora["train"].labels}) < 2:
         raise ru.UserError(
             f"{args.dataset}: all distinct texts are of the class {class_of(rarest)[:40]!r} (what "
-            "stands before a colon); a classifier needs at least two"
+            "comes before a colon); a classifier needs at least two"
         )
     # TREC and IMDB come with a test set.  With 5,000 questions to learn from each one counts, and
     # a twentieth of them is enough to choose the epoch by.
@@ -207,7 +205,7 @@ def load_texts(args: argparse.Namespace, known_labels=None) -> tuple[dict[str, r
 
 
 # Three in five of the words in TREC occur once, and a new question brings new ones.  A network
-# that knows whole words only is helpless there; but "-ville" is a town in a new word, too.  So
+# that knows only whole words is helpless there; but a new word in "-ville" is still a town.  So
 # a word is given in two ways (Bojanowski et al. 2017): as an entry of the vocabulary, perhaps
 # <unk>, and as its groups of three and four letters, "city" as <ci cit ity ty> <cit city ity>.
 # A checksum numbers the groups from 1 to 5,000; now and then two share a number.
@@ -228,7 +226,7 @@ def describe_words(words: list[str], vocab: ru.Vocab) -> torch.Tensor:
 
 
 class Names(NamedTuple):
-    """What the numbers stand for that go into the network and come out of it."""
+    """What the numbers that the network reads and returns stand for."""
 
     vocab: ru.Vocab
     labels: list[str]  # the classes
@@ -253,13 +251,7 @@ class Split(NamedTuple):
 
 def encode(corpus: ru.Corpus, names: Names, args, device="cpu") -> Split:
     """Turn a corpus into a Split; of a text, the first and last --max-length / 2 words."""
-    unknown = {class_of(label) for label in corpus.labels} - {*names.labels}
-    if unknown:
-        known = ", ".join(names.labels)
-        raise ru.UserError(
-            f"{args.dataset}: the label {min(unknown)[:40]!r} is not one that the model knows: "
-            f"{known}"
-        )
+    ru.check_labels(map(class_of, corpus.labels), names.labels, args.dataset)
     specials = [ru.Vocab.PAD, ru.Vocab.UNK]
     every_word = ru.Vocab(specials + [word for word in corpus.words if word not in specials])
     words = describe_words(every_word.get_itos(), names.vocab)
@@ -281,8 +273,8 @@ PAD, UNK = 0, 1  # where ru.Vocab puts <pad> and <unk>
 
 
 # A bidirectional layer is two LSTMs with weights of their own.  One reads the text as it is.
-# The other reads it turned around, and its states are turned back: then side by side at word t
-# stand what was read up to t, and what was read from the end down to t.
+# The other reads it turned around, and its states are turned back: so the two states at word t
+# hold what was read up to t, and what was read from the end down to t.
 # Pitfall: inputs.flip(1) puts the padding first, and the backward LSTM starts on it.  Turn
 # each text within its own length.  (nn.LSTM(bidirectional=True) does not know the lengths: it
 # has the same fault in batches with padding, unless they are packed as chapter 02 shows.)
@@ -291,7 +283,8 @@ def reverse(inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     steps = torch.arange(inputs.shape[1], device=inputs.device)  # (T,)
     source = lengths[:, None] - 1 - steps  # (B, T), negative at padding
     source = torch.where(source < 0, steps, source)
-    return inputs.gather(1, source[:, :, None].expand_as(inputs))
+    rows = torch.arange(len(lengths), device=inputs.device)[:, None]  # (B, 1)
+    return inputs[rows, source]  # (B, T, I): whole vectors move, which costs half of gather()
 
 
 class BidirectionalLSTM(nn.Module):
@@ -324,8 +317,9 @@ class BidirectionalLSTM(nn.Module):
                     states = reverse(lstm(reverse(inputs, lengths))[0], lengths)
                 halves.append(states)  # (B, T, H)
             inputs = torch.cat(halves, dim=2)  # (B, T, D * H)
-        padding = ~ru.lengths_to_mask(lengths, inputs.shape[1])  # (B, T)
-        return inputs.masked_fill(padding[:, :, None], 0)  # as unpacking leaves it
+        mask = ru.lengths_to_mask(lengths, inputs.shape[1])  # (B, T)
+        # 0 at padding, as unpacking leaves it.  (On a CPU a product is faster than masked_fill.)
+        return inputs * mask[:, :, None]
 
 
 # From states to one vector.  Which state has read the whole text?  The forward LSTM's last,
@@ -347,9 +341,9 @@ def summarise(states, lengths, blanks, pooling: str, direction: str) -> torch.Te
         if direction != "both":
             return last if direction == "forward" else first
         return torch.cat([last.chunk(2, dim=1)[0], first.chunk(2, dim=1)[1]], dim=1)
-    padding = ~ru.lengths_to_mask(lengths, states.shape[1])[:, :, None]  # (B, T, 1)
-    mean = states.masked_fill(padding, 0).sum(dim=1) / lengths[:, None]
-    most = states.masked_fill(padding, float("-inf")).amax(dim=1)
+    mask = ru.lengths_to_mask(lengths, states.shape[1])[:, :, None]  # (B, T, 1)
+    mean = (states * mask).sum(dim=1) / lengths[:, None]
+    most = (states + mask.log()).amax(dim=1)  # log 1 = 0; log 0 = -inf is never the maximum
     return {"mean": mean, "max": most, "meanmax": torch.cat([mean, most], dim=1)}[pooling]
 
 
@@ -401,52 +395,49 @@ class TextClassifier(nn.Module):
 SMOOTHING = 0.1
 
 
-# Too little memory for a batch of 64?  `--batch-size 16 --accumulate-steps 4`: backward() adds
-# to the gradients that are there, so four batches of 16 make the same update, if the losses of
-# all 64 texts are added up and divided by 64 once.
+# Too little memory for a batch of 64?  `--batch-size 16 --accumulate-steps 4` makes the same
+# update from four batches of 16: backward() *adds* to the gradients that are there, and each
+# part is divided by the size of the whole, so that their sum is the gradient of one mean.
 def train_epoch(model, split: Split, sampler, optimizer, epoch: int, args) -> dict:
     """Make one pass over the training texts; return what it measured."""
     model.train()
     sampler.set_epoch(epoch)
-    updates = math.ceil(len(sampler) / args.accumulate_steps)  # in an epoch
-    update, loss_sum, num_correct, num_waiting = (epoch - 1) * updates, 0.0, 0, 0
-    for number, indices in enumerate(ru.progress(sampler, desc=f"epoch {epoch}"), start=1):
-        targets = split.targets[indices]  # (B,)
-        logits, details = model(*split.batch(indices))  # (B, L), (B, number of details)
-        loss = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=SMOOTHING)
-        loss = loss + F.cross_entropy(
-            details, split.details[indices], reduction="sum", label_smoothing=SMOOTHING
-        )
-        loss.backward()
-        num_waiting += len(indices)
-        # Report the loss that validation reports: of the class, without smoothing.
-        loss_sum += F.cross_entropy(logits.detach(), targets, reduction="sum").item()
-        num_correct += (logits.argmax(dim=1) == targets).sum().item()
-        if number % args.accumulate_steps == 0 or number == len(sampler):
-            for parameter in model.parameters():
-                parameter.grad /= num_waiting  # from the sum over texts to their mean
-            ru.clip_gradients(model.parameters(), args.clip)
-            for group in optimizer.param_groups:
-                group["lr"] = ru.learning_rate(update, args.epochs * updates, args.lr)
-            optimizer.step()
-            optimizer.zero_grad()
-            update, num_waiting = update + 1, 0
+    total_steps, step = args.epochs * len(sampler), (epoch - 1) * len(sampler)
+    loss_sum, num_correct = 0.0, 0
+    smoothed = {"reduction": "sum", "label_smoothing": SMOOTHING}
+    for rows in ru.progress(sampler, desc=f"epoch {epoch}"):
+        for group in optimizer.param_groups:
+            group["lr"] = ru.learning_rate(step, total_steps, args.lr)
+        optimizer.zero_grad()
+        for start in range(0, len(rows), args.batch_size):
+            part = rows[start : start + args.batch_size]
+            targets = split.targets[part]  # (B,)
+            logits, details = model(*split.batch(part))  # (B, L), (B, number of details)
+            loss = F.cross_entropy(logits, targets, **smoothed)
+            loss = loss + F.cross_entropy(details, split.details[part], **smoothed)
+            (loss / len(rows)).backward()
+            # Report the loss that validation reports: of the class, without smoothing.
+            loss_sum += F.cross_entropy(logits.detach(), targets, reduction="sum").item()
+            num_correct += (logits.argmax(dim=1) == targets).sum().item()
+        ru.clip_gradients(model.parameters(), args.clip)
+        optimizer.step()
+        step += 1
     ru.check_finite(loss_sum, epoch)
     count = len(split.lengths)
     return {"train_loss": loss_sum / count, "train_accuracy": num_correct / count}
 
 
-# The best epoch is that of the least validation loss.  Of 272 questions two epochs answer one or
-# two more or fewer by luck; the loss also counts how sure each answer was, and is less noisy.
+# The best epoch has the lowest validation loss.  On 272 questions, accuracy moves by one or two
+# answers by luck alone; the loss also counts how sure each answer was, and is less noisy.
 def train(model, data: dict[str, Split], names: Names, args) -> tuple[list[dict], dict]:
     """Train for up to `args.epochs`; return the history and the best epoch with its weights."""
     train_split, val_split = data["train"], data["val"]
-    fused = ru.fused_adam_works(model.output.weight.device)
+    fused = ru.fused_adam_works(model.output.weight.device)  # all weights in one pass: see 05
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, fused=fused)
-    sampler = ru.BucketBatchSampler(train_split.lengths.cpu(), args.batch_size, seed=args.seed)
-    stopper = ru.EarlyStopping(args.patience)
-    resumable = {"config": ru.training_config(args), "model": model}
-    resumable.update(optimizer=optimizer, stopper=stopper)
+    size = args.batch_size * args.accumulate_steps  # texts per update
+    sampler = ru.BucketBatchSampler(train_split.lengths.cpu(), size, seed=args.seed)
+    stopper, config = ru.EarlyStopping(args.patience), ru.training_config(args)
+    resumable = {"config": config, "model": model, "optimizer": optimizer, "stopper": stopper}
     history, best = [], {}
     if args.resume:
         record = ru.load_training_state(args.path, TUTORIAL, **resumable)
@@ -464,11 +455,10 @@ def train(model, data: dict[str, Split], names: Names, args) -> tuple[list[dict]
             if improved:
                 best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
             if args.save_model:
-                contents = {**names._asdict(), "vocab": names.vocab.get_itos(), **best}
-                ru.save_checkpoint(args.path, TUTORIAL, config=resumable["config"], **contents)
-                done = [*history, row]
-                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
-            history.append(row)  # only now has the epoch happened, for Ctrl-C as well
+                contents = {**names._asdict(), "vocab": names.vocab.get_itos()}
+                ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, **contents)
+            # Last, so that Ctrl-C while saving does not count this epoch as finished.
+            history.append(row)
             print_epoch(row, improved)
     if len(history) < args.epochs:
         print(f"stopped early: no better validation loss for {args.patience} epochs")
@@ -515,15 +505,15 @@ def baselines(corpora: dict[str, ru.Corpus]) -> dict[str, float]:
 def equal_hidden_size(direction: str, args) -> int:
     """The hidden size at which `direction` has as many LSTM weights as the model of `args`."""
 
-    def weights(hidden_size: int, direction: str) -> int:
-        lstm = nn.LSTM(  # on "meta" tensors have a shape, but no content
-            EMBEDDING_SIZE, hidden_size, args.num_layers, bidirectional=direction == "both",
-            device="meta",
-        )  # fmt: skip
-        return ru.count_parameters(lstm)
+    def weights(H: int, direction: str) -> int:
+        # An LSTM has four W_x (H, I), four W_h (H, H) and eight biases (H,).  The first layer
+        # reads embeddings, I = E, and a further one the states of D directions, I = D * H.
+        D = 2 if direction == "both" else 1
+        input_sizes = [EMBEDDING_SIZE] + [D * H] * (args.num_layers - 1)
+        return sum(D * 4 * H * (size + H + 2) for size in input_sizes)
 
     wanted, sizes = weights(args.hidden_size, args.direction), range(1, 2 * args.hidden_size + 1)
-    return min(sizes, key=lambda size: abs(weights(size, direction) - wanted))
+    return ru.matching_size(lambda H: weights(H, direction), wanted, sizes)
 
 
 # Is a difference of one point on 500 questions real?  Both models answer the same questions, so
@@ -538,27 +528,26 @@ def paired_interval(first: torch.Tensor, second: torch.Tensor) -> tuple[float, f
     return float(difference.mean()), float(low), float(high)
 
 
-def compare_directions(model, data, names: Names, args) -> dict[str, dict]:
+def compare_directions(model, predicted, data, names: Names, args) -> dict[str, dict]:
     """Train the other directions at equal size; print and return how all three fare on test."""
-    models, results, test = {args.direction: model}, {}, data["test"]
+    models, answers, results = {args.direction: model}, {args.direction: predicted}, {}
     for direction in DIRECTIONS:
         if direction != args.direction:
-            other = copy.copy(args)
-            other.direction, other.hidden_size = direction, equal_hidden_size(direction, args)
-            other.save_model = other.resume = False
-            print(f"\n{'compare':<10}--direction {direction} --hidden-size {other.hidden_size}")
-            ru.set_seed(args.seed)
-            models[direction] = TextClassifier(names, other).to(test.targets.device)
-            _, best = train(models[direction], data, names, other)
-            models[direction].load_state_dict(best["weights"])
-    answers = {name: predict_logits(models[name], test).argmax(dim=1) for name in DIRECTIONS}
-    right = {name: answer == test.targets for name, answer in answers.items()}
+            size = equal_hidden_size(direction, args)
+            print(f"\n{'compare':<10}--direction {direction} --hidden-size {size}")
+            own = ru.variant(args, direction=direction, hidden_size=size)
+            other = TextClassifier(names, own).to(data["test"].targets.device)
+            _, best = train(other, data, names, own)
+            other.load_state_dict(best["weights"])
+            models[direction] = other
+            answers[direction] = predict_logits(other, data["test"]).argmax(dim=1).cpu()
+    right = {name: answers[name] == data["test"].targets.cpu() for name in DIRECTIONS}
     print(f"\n{'compare':<10}direction  parameters  test accuracy  both minus it  95 % interval")
     for name in DIRECTIONS:
         count, accuracy = ru.count_parameters(models[name]), right[name].float().mean().item()
         gain, *interval = paired_interval(right["both"], right[name])
         results[name] = {"parameters": count, "accuracy": accuracy}
-        results[name].update(both_minus_it=gain, interval=interval)
+        results[name] |= {"both_minus_it": gain, "interval": interval}
         print(f"{'':<10}{name:<9}  {count:10,}  {accuracy:13.4f}", end="")
         print("" if name == "both" else "  {:+13.3f}  {:+.3f} to {:+.3f}".format(gain, *interval))
     return results
@@ -569,12 +558,12 @@ def compare_directions(model, data, names: Names, args) -> dict[str, dict]:
 # ----------------------------------------------------------------------
 
 LESSON = {"hidden_size": 32, "num_layers": 1, "dropout": 0.2, "epochs": 3}
-LESSON.update(batch_size=64, accumulate_steps=1, lr=1e-2, clip=1.0)
+LESSON |= {"batch_size": 64, "lr": 1e-2, "clip": 1.0}
 
 
-# First, at the blank: who knows what stands to its right?  Then one answer for the sentence,
-# from states[:, -1], where only the longest sentences of a batch have a state at all, and its
-# backward half has read nothing but the full stop.
+# First, at the blank: who knows what comes to its right?  Then one answer for the sentence, from
+# states[:, -1]: there only the longest sentences of a batch have a state at all, and its backward
+# half has read nothing but the full stop.
 def direction_lesson(data: dict[str, Split], names: Names, args, started: float) -> dict:
     """Train five small models; print, draw and return what each of them reached."""
     results, models, lengths = [], {}, data["train"].lengths.cpu()
@@ -608,22 +597,24 @@ def direction_lesson(data: dict[str, Split], names: Names, args, started: float)
 def plot_lesson(models, split: Split, labels, plt):
     """For one test sentence: the answer if the state at each word were the one at the blank."""
     figure, grid = plt.subplots(3, 1, figsize=(9, 7), sharex=True)
+    words, truth = split.corpus[0], split.corpus.labels[0]
     for axes, direction in zip(grid, DIRECTIONS):
         model = models[direction].eval()
         with torch.no_grad():
             answers = model.output(model.read(*split.batch([0])))[0].softmax(dim=1).cpu()  # (T, L)
-        draw_answers(axes, answers, labels, split.corpus[0])
-        axes.axvline(split.corpus[0].index(BLANK), color=ru.ORANGE)
-        axes.set_title(f"{direction} (truth: {split.corpus.labels[0]})")
-    figure.suptitle("What is in the blank, by the state at each word? (embedded data)")
+        draw_answers(axes, answers, labels, words)
+        corner, size = (words.index(BLANK) - 0.5, -0.5), (1, len(labels))
+        frame = plt.Rectangle(corner, *size, fill=False, color=ru.ORANGE, lw=1.5, clip_on=False)
+        axes.add_patch(frame)
+        axes.set_title(f"{direction} (truth: {truth})")
+    figure.colorbar(grid[0].images[0], ax=grid, label="probability")
+    figure.suptitle("What fills the blank? The answer read from the state at each word")
     return figure
 
 
-def draw_answers(
-    axes, answers, labels: list[str], words: list[str], bar: str | None = "probability"
-):
+def draw_answers(axes, answers, labels: list[str], words: list[str]) -> None:
     """Draw the label probabilities (T, L) at each word as a heat map."""
-    ru.plot_heatmap(axes, answers.T, labels, words, bar, cmap="Blues", vmin=0, vmax=1)
+    ru.plot_heatmap(axes, answers.T, labels, words, None, cmap="Blues", vmin=0, vmax=1)
     axes.tick_params(axis="x", rotation=90)
 
 
@@ -640,13 +631,11 @@ def fit_probes(model, split: Split, num_states: int = 5_000) -> dict:
     one_of_each = {int(split.targets[row]): row for row in reversed(order)}  # none may be missing
     rows = list(dict.fromkeys([*order[:count], *one_of_each.values()]))
     targets = split.targets[rows].repeat_interleave(split.lengths[rows]).cpu().numpy()
-    states = [states_at_each_word(model, split, row) for row in rows]
-    return {
-        name: LogisticRegression(max_iter=200).fit(
-            np.concatenate([of_text[name] for of_text in states]), targets
-        )
-        for name in states[0]
-    }
+    states, probes = [states_at_each_word(model, split, row) for row in rows], {}
+    for name in model.lstm.names:
+        inputs = np.concatenate([of_text[name] for of_text in states])
+        probes[name] = LogisticRegression(max_iter=200).fit(inputs, targets)
+    return probes
 
 
 @torch.no_grad()
@@ -654,8 +643,8 @@ def states_at_each_word(model, split: Split, row: int) -> dict[str, np.ndarray]:
     """The top layer's states (T, H) of one text, by direction."""
     model.eval()
     states = model.read(*split.batch([row]))[0].cpu()  # (T, D * H)
-    names = DIRECTIONS[:2] if model.direction == "both" else (model.direction,)
-    return {name: half.numpy() for name, half in zip(names, states.chunk(len(names), dim=1))}
+    halves = states.chunk(len(model.lstm.names), dim=1)  # (T, H) each
+    return {name: half.numpy() for name, half in zip(model.lstm.names, halves)}
 
 
 def probe_accuracy(model, probes: dict, split: Split, count: int = 500) -> dict[str, list[float]]:
@@ -677,20 +666,20 @@ def occlude(model, split: Split, row: int) -> torch.Tensor:
     """How much each word of a text adds to the log-probability of the model's answer, (T,)."""
     inputs, lengths = split.batch([row])  # (1, T, 1 + G)
     length = int(lengths)
-    hidden = inputs.repeat(length + 1, 1, 1)
+    masked = inputs.repeat(length + 1, 1, 1)
     steps = torch.arange(length, device=inputs.device)
-    hidden[steps, steps] = 0
-    hidden[steps, steps, 0] = UNK  # row t lacks word t; the last row lacks none
+    masked[steps, steps] = 0
+    masked[steps, steps, 0] = UNK  # row t lacks word t; the last row lacks none
     with torch.no_grad():
         model.eval()
-        scores = model(hidden, lengths.repeat(length + 1))[0].log_softmax(dim=1)  # (T + 1, L)
+        scores = model(masked, lengths.repeat(length + 1))[0].log_softmax(dim=1)  # (T + 1, L)
     answer = scores[-1].argmax()
     return (scores[-1, answer] - scores[:-1, answer]).cpu()
 
 
-def instructive_texts(model, split: Split, count: int = 3) -> list[int]:
+def instructive_texts(predicted, split: Split, count: int = 3) -> list[int]:
     """Rows of rightly answered texts of about nine words, each of another label."""
-    right, chosen = predict_logits(model, split).argmax(dim=1) == split.targets, {}
+    right, chosen = predicted == split.targets.cpu(), {}
     for row in (split.lengths - 9).abs().argsort(stable=True).tolist():
         if right[row] and split.lengths[row] == len(split.corpus[row]) <= 40:
             chosen.setdefault(int(split.targets[row]), row)
@@ -704,9 +693,9 @@ def plot_directions(model, probes, split: Split, rows, labels, plt, title: str):
     for column, row in zip(grid.T, rows):
         for axes, (name, states) in zip(column, states_at_each_word(model, split, row).items()):
             names = [labels[target] for target in probes[name].classes_]
-            bar = "probability" if row == rows[-1] else None
-            draw_answers(axes, probes[name].predict_proba(states), names, split.corpus[row], bar)
+            draw_answers(axes, probes[name].predict_proba(states), names, split.corpus[row])
             axes.set_title(f"{name} (truth: {split.corpus.labels[row]})")
+    figure.colorbar(grid[0, 0].images[0], ax=grid, label="probability")
     figure.suptitle(f"What does each direction know at each word?{title}")
     return figure
 
@@ -749,29 +738,28 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--predict", nargs="+", action="extend", metavar="TEXT", type=text_argument,
         help="which class is it?")  # fmt: skip
     add("--dataset", choices=("auto", "trec", "imdb", "embedded"), default="auto",
-        help="auto: trec if to be had")  # fmt: skip
-    add("--data", metavar="PATH", help="a CSV/TSV with the columns text and label")
-    add("--save-model", action="store_true", help="keep the best model and the state to resume")
-    add("--path", help="the checkpoint (default: models/07_bidirectional_rnn.pt)")
-    add("--quick", action="store_true", help="a tiny run on made-up texts, to see that it works")
+        help="auto: trec, or embedded data where it is not available")  # fmt: skip
+    add("--data", metavar="PATH", help="a CSV or TSV of your own with columns text and label")
+    add("--quick", action="store_true", help="a tiny run on embedded data, to see that it works")
 
     add = parser.add_argument_group("model and training").add_argument
     add("--direction", choices=("both", "forward", "backward"), default="both", help="who reads")
-    add("--compare", action="store_true", help="train the other directions, too, at equal size")
+    add("--compare", action="store_true", help="also train the other directions, at equal size")
     add("--pooling", choices=("meanmax", "mean", "max", "last", "naive"), default="meanmax",
         help="from states to one vector; naive is the classic mistake")  # fmt: skip
-    add("--hidden-size", type=ru.at_least(1), default=128, help="numbers in each direction's state")
-    add("--num-layers", type=ru.at_least(1), default=1, help="recurrent layers on each other")
+    add("--hidden-size", type=ru.at_least(1), default=128,
+        help="numbers in each direction's state h_t")  # fmt: skip
+    add("--num-layers", type=ru.at_least(1), default=1, help="stacked recurrent layers")
     add("--dropout", type=ru.between(0, 0.95), default=0.5, help="share of activations zeroed")
     add("--lr", type=ru.between(0, 10, open_low=True), default=3e-3, help="peak learning rate")
     add("--batch-size", type=ru.at_least(1), default=64, help="texts in memory at a time")
-    add("--accumulate-steps", type=ru.at_least(1), default=1, help="batches that make one update")
-    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
-    add("--patience", type=ru.at_least(0), default=0, help="epochs without progress; 0: endless")
+    add("--accumulate-steps", type=ru.at_least(1), default=1, help="batches per update")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: no clipping")
+    add("--patience", type=ru.at_least(0), default=0,
+        help="epochs without improvement before stopping; 0: never stop early")  # fmt: skip
     add("--max-length", type=ru.at_least(1), default=200, help="words kept of a text")
     add("--max-examples", type=ru.at_least(1), metavar="N", help="use about N texts of each split")
-    add("--eval-only", action="store_true", help="score the checkpoint at --path; fit only probes")
-    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=2)
     args = ru.parse_arguments(parser, argv, QUICK)
     if args.compare and args.eval_only:
@@ -807,7 +795,7 @@ def introduce(model, data: dict[str, Split], names: Names, args, device) -> None
         print(f"{'':<10}{indices}\n{'':<12}= {text}, {names.labels[split.targets[row]]}")
 
 
-def report(model, test: Split, scores: dict, references: dict, labels, best_epoch: int) -> dict:
+def report(predicted, test: Split, scores: dict, references: dict, labels, best_epoch: int) -> dict:
     """Print the test result, the baselines, precision and recall of each label; return the last."""
     from sklearn.metrics import classification_report
 
@@ -816,17 +804,15 @@ def report(model, test: Split, scores: dict, references: dict, labels, best_epoc
     print(f"   (epoch {best_epoch}, chosen on validation)")
     for name, accuracy in references.items():
         print(f"{'':<10}accuracy {accuracy:.4f}   {name}")
-    predicted = predict_logits(model, test).argmax(dim=1).cpu()
     options = {"labels": range(len(labels)), "target_names": labels, "zero_division": 0}
     print("\n" + classification_report(test.targets.cpu(), predicted, digits=3, **options))
     rows = classification_report(test.targets.cpu(), predicted, output_dict=True, **options)
     return {label: {key: float(rows[label][key]) for key in rows[label]} for label in labels}
 
 
-def draw_figures(model, probes, rows, data, labels, history, references, args, title) -> list[Path]:
+def draw_figures(model, probes, rows, predicted, test, labels, history, references, args, title):
     """Draw and save every figure; return their paths."""
-    plt, test = ru.get_pyplot(args.show), data["test"]
-    predicted = predict_logits(model, test).argmax(dim=1).cpu()
+    plt = ru.get_pyplot(args.show)
     confusion = ru.plot_confusion(test.targets.cpu(), predicted, labels)
     confusion.suptitle(f"Which labels are confused?{title}")
     figures = {"confusion_matrix": confusion}
@@ -836,19 +822,16 @@ def draw_figures(model, probes, rows, data, labels, history, references, args, t
         curves = ru.plot_history(history, "loss (nats per text)", references)
         curves.suptitle(f"Does the network still learn, or does it memorise?{title}")
         figures["training_curves"] = curves
-    return [
-        ru.save_figure(figure, args.output_dir, name, args.show) for name, figure in figures.items()
-    ]
+    return ru.save_figures(figures, args)
 
 
 def main(argv=None) -> dict:
     started = time.perf_counter()
     args = parse_args(argv)
-    if args.predict and args.path and not (args.save_model or args.resume or args.eval_only):
-        # The checkpoint alone answers: no data, no training.
+    if ru.answers_alone(args, args.predict):
         model, names, best = load_model(args.path, ru.get_device(args.device))
-        trained = argparse.Namespace(max_length=best["config"]["max_length"])
-        return {t: print_prediction(model, names, trained, t) for t in args.predict}
+        args.max_length = best["config"]["max_length"]
+        return {text: print_prediction(model, names, args, text) for text in args.predict}
 
     device = ru.start_run(args, TUTORIAL)
     print(f"{TUTORIAL}: what does it change to read from both ends?\n")
@@ -867,29 +850,28 @@ def main(argv=None) -> dict:
         model = TextClassifier(names, args).to(device)
     introduce(model, data, names, args, device)
 
-    history, train_started = [], time.perf_counter()
+    history, test = [], data["test"]
     if not args.eval_only:
         history, best = train(model, data, names, args)
         model.load_state_dict(best["weights"])
-    train_seconds = time.perf_counter() - train_started
 
-    test = evaluate(model, data["test"])  # the first look at the test texts
-    references = baselines(corpora)
-    test["by_label"] = report(model, data["test"], test, references, names.labels, best["epoch"])
-    comparison = compare_directions(model, data, names, args) if args.compare else {}
+    logits, references = predict_logits(model, test), baselines(corpora)  # the first look at test
+    scores, predicted = ru.classification_scores(logits, test.targets), logits.argmax(dim=1).cpu()
+    scores["by_label"] = report(predicted, test, scores, references, names.labels, best["epoch"])
+    comparison = compare_directions(model, predicted, data, names, args) if args.compare else {}
     probes = fit_probes(model, data["train"])
-    knows = probe_accuracy(model, probes, data["test"])
+    knows = probe_accuracy(model, probes, test)
 
-    rows = instructive_texts(model, data["test"])
+    rows = instructive_texts(predicted, test)
     figures, title = [], " (embedded data)" if embedded else ""
     if not args.no_plots:
-        parts = (model, probes, rows, data, names.labels, history, references, args, title)
-        figures = draw_figures(*parts)
+        figures = draw_figures(
+            model, probes, rows, predicted, test, names.labels, history, references, args, title
+        )
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
-        baselines=references, test=test, compare=comparison, probes=knows,
-        train_seconds=round(train_seconds, 3),
+        baselines=references, test=scores, compare=comparison, probes=knows,
         items_per_second=ru.items_per_second(len(history) * len(data["train"].lengths), history),
     )  # fmt: skip
     ru.print_files(args, figures)

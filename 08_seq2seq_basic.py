@@ -1,7 +1,7 @@
 """08_seq2seq_basic: can one vector carry a whole sequence from one network to another?
 
-The question    So far a sequence gave one label.  Now it shall give another sequence, of its own
-                length and in its own order: 31415 -> 51413, or English -> French.
+The question    So far a sequence gave one label.  Now the answer is itself a sequence, with its
+                own length and order: 31415 -> 51413, or English -> French.
 The number      0.996 of unseen numbers of 1 to 20 digits are reversed without a mistake (mean of
                 seeds 0, 1, 2), 0.14 of those of 25 digits, none of 30 (seed 0).
 Misconceptions  "The decoder sees the source."  It sees two vectors, the encoder's last h and c,
@@ -68,8 +68,8 @@ SPECIALS = ("<pad>", "<unk>", "<bos>", "<eos>")
 
 # Three toy tasks, whose right answer a program knows.  They isolate what a translator must be
 # able to do: keep everything in memory (copy), put it into another order (reverse), and
-# combine pieces that stand far apart (add, where a carry runs from right to left).  No source is in
-# two splits; 12+34 may be in training where 34+12 is in the test, for it is another sequence.
+# combine pieces that are far apart (add, where a carry runs from right to left).  No source is in
+# two splits; 12+34 may be in training and 34+12 in the test, for these are two sequences.
 def right_answer(source: str, task: str) -> str:
     if task == "add":
         return str(sum(int(number) for number in source.split("+")))
@@ -105,12 +105,14 @@ def phrase_book_splits() -> dict[str, list]:
     return ru.split_pairs(ru.tokenise_pairs(phrase_book(), ru.basic_english))
 
 
-# --data takes pairs of your own, a line each, parted by a tab; more columns do no harm:
+# --data takes pairs of your own, one a line, separated by a tab; further columns are ignored:
 #     go on!          continue !
 #     i am cold.      j'ai froid.
 #     who is there?   qui est là ?
 def load_splits(args: argparse.Namespace) -> tuple[dict[str, list], bool]:
-    """Return {"train", "val", "test"}: (source, target) token tuples; and: are they a stand-in?"""
+    """Return {"train", "val", "test"}, lists of (source, target) token tuples, and whether they
+    are the embedded stand-in.
+    """
     if args.task == "translate":
         return ru.load_pairs(args, phrase_book_splits)
     args.dataset = args.task
@@ -125,7 +127,7 @@ def load_splits(args: argparse.Namespace) -> tuple[dict[str, list], bool]:
 
 # Two networks and one hand-over.  The encoder reads the source and writes nothing; the state in
 # which it ends, h and c, 2H numbers whatever the length, is where the decoder starts.  The
-# decoder is a language model of the target that begins with something on its mind.
+# decoder is a language model of the target that starts from the encoder's state instead of zeros.
 class Seq2Seq(nn.Module):
     """Encoder LSTM -> its last state -> decoder LSTM -> scores of the next token."""
 
@@ -139,12 +141,8 @@ class Seq2Seq(nn.Module):
         self.dropout = nn.Dropout(args.dropout)
         self.output = nn.Linear(hidden_size, target_size)
         # Recurrent matrices that keep lengths (chapter 04), and forget gates that start open.
-        for name, parameter in self.named_parameters():
-            if "weight_hh" in name:
-                for gate in parameter.data.split(hidden_size):
-                    nn.init.orthogonal_(gate)
-            elif "bias_ih" in name:
-                parameter.data[hidden_size : 2 * hidden_size].fill_(1.0)
+        for lstm in (self.encoder, self.decoder):
+            ru.initialise_recurrent(lstm)
 
     def encode(self, sources: torch.Tensor, lengths: torch.Tensor):
         """(B, S) tokens and (B,) lengths -> the state (h, c) after each last token."""
@@ -154,9 +152,8 @@ class Seq2Seq(nn.Module):
         else:
             # Pitfall: the state at the end of the row has read the padding too.  A packed
             # sequence stops each row at its own length; it is right, and slow on a CPU.
-            packed = pack_padded_sequence(
-                embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
+            options = {"batch_first": True, "enforce_sorted": False}
+            packed = pack_padded_sequence(embedded, lengths.cpu(), **options)
             _, state = self.encoder(packed)
         return state  # h and c, each (1, B, H)
 
@@ -191,7 +188,7 @@ class Seq2Seq(nn.Module):
 # ----------------------------------------------------------------------
 
 
-# To translate there is no target to read: the decoder reads what it has just written.  Greedy
+# In use there is no target to read: the decoder reads what it has just written.  Greedy
 # decoding takes the likeliest token at each step.  A whole batch goes through each step
 # together; rows that have written <eos> run on idly until the last is done, and what they write
 # after it is cut off later.
@@ -216,8 +213,8 @@ def greedy(model: Seq2Seq, sources, lengths, max_length: int) -> torch.Tensor:
 # poor sentence.  Beam search keeps the K best beginnings.  Each step extends all of them by all
 # V tokens and keeps the K best of those K * V.  "Best" is by
 #     score = (log p(y_1) + log p(y_2 | y_1) + ...) / length
-# because every factor is below 1: by the plain sum the shortest sentence would win.  The K
-# beams of a sentence are K rows of the batch, so the model does not know that it is searched.
+# Every log p is below 0, so each further token lowers the sum: undivided, it would favour the
+# shortest sentences.  The K beams of a sentence are K rows of the batch; the model needs no change.
 @torch.no_grad()
 def beam_search(model: Seq2Seq, sources, lengths, max_length: int, beam_size: int):
     """(B, S), (B,) -> (B, T) tokens of each best beam, and its score (B,); K = beam_size."""
@@ -252,29 +249,15 @@ def answers(model, split, vocab, max_length: int, beam_size: int = 1) -> list:
     """Decode a split without a look at its targets; return a tuple of words for each source."""
     model.eval()
     found: list = [None] * len(split.pairs)
-    for rows in ru.BucketBatchSampler(
-        split.source_lengths.cpu(), max(1, 256 // beam_size), equal=True
-    ):
+    batch_size = max(1, 256 // beam_size)
+    sampler = ru.BucketBatchSampler(split.source_lengths.cpu(), batch_size, equal=True)
+    for rows in sampler:
         lengths = split.source_lengths[rows]
         batch = (model, split.sources[rows, : lengths[0]], lengths, max_length)
         tokens = greedy(*batch) if beam_size == 1 else beam_search(*batch, beam_size)[0]
         for row, line in zip(rows, tokens.tolist()):
             found[row] = tuple(vocab.lookup_tokens(itertools.takewhile(lambda i: i != EOS, line)))
     return found
-
-
-# Exact match asks for the whole answer, and is the honest measure where there is one right
-# answer.  Token accuracy counts the right tokens at the right place.  A sentence has many
-# right translations, and one word too many shifts all that follow: there we count groups of
-# words wherever they stand, which is BLEU (its formula is in `ru.bleu`).
-def score(outputs: list, references: list, task: str) -> dict[str, float]:
-    """Compare tuples of words with the references as they stand, never with <unk> in them."""
-    return ru.sequence_scores(outputs, references, with_bleu=task == "translate")
-
-
-def measure_of(task: str) -> str:
-    """The main measure of a task."""
-    return "bleu" if task == "translate" else "exact_match"
 
 
 # One target has two roles.  At each step the decoder reads a token and has to write the next one:
@@ -288,12 +271,15 @@ def batch_loss(model, split, rows: list[int], teacher_forcing: float = 1.0):
     logits = model(sources, lengths, targets, teacher_forcing)  # (B, T, V)
     wanted = targets[:, 1:]  # (B, T), the input shifted by one
     # Without ignore_index the padding behind short targets would count as tokens to predict.
-    loss = F.cross_entropy(
-        logits.flatten(0, 1), wanted.flatten(), ignore_index=PAD, reduction="sum"
-    )
+    options = {"ignore_index": PAD, "reduction": "sum"}
+    loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), **options)
     return loss, int((wanted != PAD).sum())
 
 
+# Exact match asks for the whole answer, and is the honest measure where there is one right
+# answer.  Token accuracy counts the right tokens at the right place.  A sentence has many
+# right translations, and one word too many shifts all that follow: there we count groups of
+# words wherever they appear, which is BLEU (its formula is in `ru.bleu`).
 @torch.no_grad()
 def evaluate(model, split, vocab, args) -> tuple[dict[str, float], list]:
     """Return the scores, of which only `loss` is with teacher forcing, and the greedy answers."""
@@ -301,14 +287,15 @@ def evaluate(model, split, vocab, args) -> tuple[dict[str, float], list]:
     batches = ru.BucketBatchSampler(split.source_lengths.cpu(), 256, equal=True)
     loss_sum = sum(batch_loss(model, split, rows)[0].item() for rows in batches)
     num_tokens = int((split.target_lengths - 1).sum())  # <bos> is never a target
-    references = [target for _, target in split.pairs]
-    return {"loss": loss_sum / num_tokens, **score(outputs, references, args.task)}, outputs
+    wanted = [target for _, target in split.pairs]
+    scores = ru.sequence_scores(outputs, wanted, args.task)
+    return {"loss": loss_sum / num_tokens, **scores}, outputs
 
 
-# A toy task never runs out of examples.  Each epoch draws new ones, so there is nothing to be
-# learned by heart: the training loss is about pairs that the network has not seen, too.  A number
-# of n digits is drawn n times as often as one of a single digit, for the long ones are hard, and
-# the short ones few.  (Validation and test draw all lengths alike.)
+# A toy task never runs out of examples.  Each epoch draws new ones, so there is nothing to learn
+# by heart: even the training loss is about pairs that the network has not seen.  A number of n
+# digits is drawn n times as often as one of a single digit, for the long ones are hard, and the
+# short ones few.  (Validation and test draw all lengths alike.)
 def pairs_of_epoch(epoch: int, data: dict, vocabs, args) -> ru.PairSplit:
     """The training pairs of one epoch: always the same ones, or new ones in the toy tasks."""
     if args.task == "translate":
@@ -351,7 +338,7 @@ def train_epoch(model, split, optimizer, epoch: int, args) -> dict[str, float]:
 
 
 # The best epoch is chosen by what the decoder writes on its own, not by its loss: the loss is
-# measured with teacher forcing, and a decoder that lives from the right tokens it is handed may
+# measured with teacher forcing, and a decoder that relies on the right tokens it is handed may
 # look good in it and get lost alone.
 def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
     """Train for up to `args.epochs`; return the history and the best epoch with its weights.
@@ -363,8 +350,8 @@ def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
     # place of 1,000: in short runs of `reverse`, 3 more answers in 100 were then right.
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, betas=(0.9, 0.98))
     stopper = ru.EarlyStopping(args.patience, higher_is_better=True)
-    resumable = {"config": ru.training_config(args), "model": model}
-    resumable.update(optimizer=optimizer, stopper=stopper)
+    config = ru.training_config(args)
+    resumable = {"config": config, "model": model, "optimizer": optimizer, "stopper": stopper}
     chosen_by = "bleu" if args.task == "translate" else "token_accuracy"
     history, best = [], {}
     if args.resume:
@@ -385,10 +372,9 @@ def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
             if improved:
                 best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
             if args.save_model:
-                contents = {"vocabs": [vocab.get_itos() for vocab in vocabs], **best}
-                ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
-                done = [*history, row]
-                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
+                tokens = [vocab.get_itos() for vocab in vocabs]
+                ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, vocabs=tokens)
+            # Last, so that Ctrl-C while saving does not count this epoch as finished.
             history.append(row)
             ru.print_pair_epoch(row, improved)
     if len(history) < args.epochs:
@@ -405,42 +391,32 @@ def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
 # fails.  Where?  Two failures hide behind that question.  Capacity: sources as long as those in
 # training, too much for so few numbers.  Generalisation: sources longer than any in training,
 # which the state might well hold, had the network ever practised it.
-def by_length(model, split, outputs, longer, vocab, args) -> dict:
-    """The main measure for each source length of `split`, and of `longer` beyond them."""
-
-    def measure(outputs, references) -> float:
-        return score(outputs, references, args.task)[measure_of(args.task)]
-
+def by_length(model, split, outputs, vocabs, args) -> dict:
+    """The main measure for each source length; of numbers, for lengths beyond training too."""
     if args.task == "translate":  # sentences of one length are few: take four lengths as one
-        return ru.scores_by_length(split.pairs, outputs, measure, width=4, fewest=20)
-    further = answers(model, longer, vocab, args.max_length)
-    return ru.scores_by_length([*split.pairs, *longer.pairs], [*outputs, *further], measure)
-
-
-def longer_pairs(vocabs, args, device) -> ru.PairSplit | None:
-    """1,000 pairs of numbers with more digits than any in training; of sentences, None."""
-    if args.task == "translate":
-        return None
+        return ru.scores_by_length(split.pairs, outputs, args.task, width=4, fewest=20)
     lengths = range(args.digits + 1, args.digits + max(2, args.digits // 2) + 1)
     pairs = ru.tokenise_pairs(generate_pairs(args.task, 1000, lengths), tuple)
-    return ru.encode_pairs(pairs, vocabs, device)
+    longer = ru.encode_pairs(pairs, vocabs, split.sources.device)
+    further = answers(model, longer, vocabs[1], args.max_length)
+    return ru.scores_by_length([*split.pairs, *pairs], [*outputs, *further], args.task)
 
 
-# The encoder's last state is a point in 2H dimensions.  Principal components are the two
-# directions in which such points differ most.  Over all numbers that is their length.  So take
-# sources of one length as well: what differs most then is the token that has to be written first,
-# which the decoder needs at once; of the others little is to be seen in two dimensions.
+# The encoder's last state is a point in 2H dimensions.  Principal components are the directions in
+# which the points differ most.  Over all numbers, that is mostly their length.  Among short
+# numbers of one length it is the digit to be written first.
 @torch.no_grad()
-def plot_states(model, split, plt, title: str):
+def plot_states(model, split, plt, task: str, title: str):
     model.eval()
     h, c = model.encode(split.sources, split.source_lengths)
     states, lengths = torch.cat([h[0], c[0]], dim=1).cpu(), split.source_lengths.tolist()
     counts = Counter(lengths)
-    often = min(length for length in counts if counts[length] >= min(60, max(counts.values())))
-    rows = [row for row, length in enumerate(lengths) if length == often]
+    # The shortest length with at least 60 sources, so that the colours mean something.
+    length = min(length for length in counts if counts[length] >= min(60, max(counts.values())))
+    rows = [row for row, other in enumerate(lengths) if other == length]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4))
     dots = left.scatter(*principal_components(states).T, c=lengths, s=8, cmap="viridis")
-    figure.colorbar(dots, ax=left, label="source length (tokens)")
+    figure.colorbar(dots, ax=left, label=f"source length ({ru.LENGTH_UNITS[task]})")
     left.set_title("all sources", fontsize=10)
     first, points = [split.pairs[row][1][0] for row in rows], principal_components(states[rows])
     for index, (token, _) in enumerate(sorted(Counter(first).most_common(10))):
@@ -449,7 +425,7 @@ def plot_states(model, split, plt, title: str):
         color = ru.PALETTE[index % len(ru.PALETTE)]
         right.scatter(*chosen.T, s=35, marker=marker, lw=0, color=color, label=token)
     right.legend(title="writes first", fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    right.set_title(f"sources of {often} tokens", fontsize=10)
+    right.set_title(f"sources of {length} {ru.LENGTH_UNITS[task]}", fontsize=10)
     for axes in (left, right):
         axes.set(xlabel="1st principal component", ylabel="2nd")
     figure.suptitle(f"What does the encoder's last state know?{title}")
@@ -473,28 +449,26 @@ COMPARISONS = {
 }
 
 
-def compare(data: dict, longer, vocabs, args, device) -> dict[str, dict]:
+def compare(data: dict, vocabs, args, device) -> dict[str, dict]:
     """Train a model for each value of a setting; return {name: history and by_length, on val}."""
     setting, values, _ = COMPARISONS[args.compare]
     results = {}
     for value in values:
         name = f"{setting.replace('_', ' ')} {value}"
         print(f"\n{name}", end="")
-        changed = {setting: value, "save_model": False, "resume": False}
-        variant = argparse.Namespace(**{**vars(args), **changed})
-        ru.set_seed(args.seed)
+        variant = ru.variant(args, **{setting: value})
         model = Seq2Seq(len(vocabs[0]), len(vocabs[1]), variant).to(device)
         history, best = train(model, data, vocabs, variant)
         model.load_state_dict(best["weights"])
         outputs = answers(model, data["val"], vocabs[1], args.max_length)
-        curve = by_length(model, data["val"], outputs, longer, vocabs[1], args)
+        curve = by_length(model, data["val"], outputs, vocabs, args)
         results[name] = {"history": history, "by_length": curve}
     return results
 
 
 def plot_comparison(results: dict[str, dict], trained_to, args, plt, title: str):
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
-    measure = measure_of(args.task)
+    measure = ru.main_measure(args.task)
     for (name, result), marker in zip(results.items(), "osD^"):
         rows, seconds = result["history"], sum(row["seconds"] for row in result["history"])
         label = f"{name} ({seconds / len(rows):.1f} s an epoch)"
@@ -504,7 +478,7 @@ def plot_comparison(results: dict[str, dict], trained_to, args, plt, title: str)
     left.set(xlabel="epoch", ylabel=f"validation {measure.replace('_', ' ')}")
     left.legend(fontsize=9)
     curves = {name: result["by_length"] for name, result in results.items()}
-    ru.plot_by_length(right, curves, "", trained_to)
+    ru.plot_by_length(right, curves, "", args.task, trained_to)
     figure.suptitle(COMPARISONS[args.compare][2] + title)
     return figure
 
@@ -535,30 +509,36 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--epochs", type=ru.at_least(1), default=30, help="passes over the training pairs")
     add("--predict", nargs="+", action="extend", metavar="TEXT", help="answer these")
     add("--beam-size", type=ru.at_least(1), default=1, help="K of beam search; 1: greedy")
-    add("--data", metavar="FILE.tsv", help="pairs to translate: source, tab, target")
-    add("--save-model", action="store_true", help="keep the best model and the state to resume")
-    add("--path", help=f"the checkpoint (default: models/{TUTORIAL}.pt)")
-    add("--quick", action="store_true", help="a tiny run, to see that it works")
+    own = "a TSV of your own with columns source, target (no header), to translate"
+    add("--data", metavar="FILE.tsv", help=own)
+    tiny = "a tiny run on generated data, to see that it works"
+    add("--quick", action="store_true", help=tiny)
 
     add = parser.add_argument_group("data").add_argument
-    add("--dataset", choices=("auto", "multi30k", "embedded"), default="auto",
-        help="of --task translate; auto: multi30k if to be had")  # fmt: skip
+    choices = ("auto", "multi30k", "embedded")
+    auto = "of --task translate; auto: multi30k, or embedded data where it is not available"
+    add("--dataset", choices=choices, default="auto", help=auto)
     add("--digits", type=ru.at_least(1), help="longest number in training (20; add: 2)")
-    add("--max-examples", type=ru.at_least(50), metavar="N", help="pairs to draw or to read")
+    number = "use about N training pairs (in each epoch 6,500 new ones; translate: all)"
+    add("--max-examples", type=ru.at_least(50), metavar="N", help=number)
 
     add = parser.add_argument_group("model and training").add_argument
-    add("--hidden-size", type=ru.at_least(1), help="H, numbers in h and in c (128; translate: 256)")
-    add("--dropout", type=ru.between(0, 0.95), help="share zeroed (0; translate: 0.4)")
-    add("--teacher-forcing", type=ru.between(0, 1), default=1.0, metavar="RATIO",
-        help="share of steps at which the decoder reads the right token")  # fmt: skip
+    size = "numbers in the state h_t (128; translate: 256)"
+    add("--hidden-size", type=ru.at_least(1), help=size)
+    shares = "share of activations zeroed (0; translate: 0.4)"
+    add("--dropout", type=ru.between(0, 0.95), help=shares)
+    forced = "share of steps at which the decoder reads the right token"
+    add("--teacher-forcing", type=ru.between(0, 1), default=1.0, metavar="RATIO", help=forced)
     add("--max-length", type=ru.at_least(2), default=50, help="longest answer, <eos> included")
-    add("--lr", type=ru.between(0, 10, open_low=True), help="peak rate (0.006; translate: 0.002)")
-    add("--batch-size", type=ru.at_least(1), help="pairs per update (32; translate: 64)")
-    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
-    add("--patience", type=ru.at_least(0), help="epochs without progress; 0: any (translate: 4)")
-    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
-    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    rate = "peak learning rate (0.006; translate: 0.002)"
+    add("--lr", type=ru.between(0, 10, open_low=True), help=rate)
+    batch = "pairs in memory at a time (32; translate: 64)"
+    add("--batch-size", type=ru.at_least(1), help=batch)
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: no clipping")
+    patience = "epochs without improvement before stopping; 0: never stop early (0; translate: 4)"
+    add("--patience", type=ru.at_least(0), help=patience)
     add("--compare", choices=tuple(COMPARISONS), help="also train 4 hidden sizes, or 3 ratios")
+    ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=2)
 
     args = ru.parse_arguments(parser, argv, QUICK)
@@ -579,26 +559,6 @@ def parse_args(argv=None) -> argparse.Namespace:
     return args
 
 
-def load_model(path, device) -> tuple[Seq2Seq, tuple[ru.Vocab, ru.Vocab], dict]:
-    """Rebuild the model of a checkpoint; return it with its vocabularies and the record."""
-    checkpoint = ru.load_checkpoint(path, TUTORIAL)
-    with ru.restoring(path):
-        source_vocab, target_vocab = (ru.Vocab(tokens) for tokens in checkpoint["vocabs"])
-        settings = argparse.Namespace(**checkpoint["config"])
-        model = Seq2Seq(len(source_vocab), len(target_vocab), settings)
-        model.load_state_dict(checkpoint["weights"])
-    return model.to(device), (source_vocab, target_vocab), checkpoint
-
-
-def take_trained_settings(args, trained: dict) -> None:
-    """For --eval-only: the settings of the checkpoint, its data too unless others are named."""
-    toy = trained["task"] != "translate"
-    if toy and args.data:
-        raise ru.UserError(f"--data: the model at {args.path} cannot translate; drop it")
-    # Generated pairs are the same ones only if every setting is.
-    ru.take_trained_settings(args, trained, () if toy else ("data", "dataset", "max_examples"))
-
-
 def print_predictions(model, vocabs, task: str, args) -> dict[str, str]:
     """Answer each text of --predict; say which of its tokens the model does not know."""
     found, gap = {}, " " if task == "translate" else ""
@@ -607,79 +567,57 @@ def print_predictions(model, vocabs, task: str, args) -> dict[str, str]:
         split = ru.encode_pairs([(source, ())], vocabs, model.output.weight.device)
         (output,) = answers(model, split, vocabs[1], args.max_length, args.beam_size)
         found[text] = gap.join(output)
-        unknown = [token for token in source if token not in vocabs[0]]
         print(f"\n{text}\n  -> {found[text]}")
-        if unknown:
-            print(f"     read as <unk>, never seen in training: {' '.join(unknown)}")
+        ru.print_unknown(source, vocabs[0])
     return found
 
 
 def introduce(model, data: dict, vocabs, args, device) -> None:
     """Print the settings, the sizes, and three training pairs as the decoder meets them."""
     ru.print_configuration(args, device)
-    print(f"{'data':<10}{args.dataset}: ", end="")
-    print(", ".join(f"{len(split.pairs):,} {part}" for part, split in data.items()), end="")
-    if args.task == "translate":
-        print("; tokens are words and marks (rnn_utils.basic_english, lower case)")
-    else:
-        print(
-            f"; tokens are characters, and each epoch draws {args.max_examples:,} new train pairs"
-        )
+    sizes = ", ".join(f"{len(split.pairs):,} {part}" for part, split in data.items())
+    tokens = "words and marks (rnn_utils.basic_english, lower case)"
+    if args.task != "translate":
+        tokens = f"characters, and each epoch draws {args.max_examples:,} new train pairs"
+    print(f"{'data':<10}{args.dataset}: {sizes}; tokens are {tokens}")
     print(f"{'model':<10}{ru.count_parameters(model):,} parameters; ", end="")
     print(f"vocabularies of {len(vocabs[0]):,} and {len(vocabs[1]):,} tokens")
     few = sorted(data["train"].pairs[:100], key=lambda pair: len(pair[0]))[2:9:3]
     ru.print_pairs(ru.encode_pairs(few, vocabs), vocabs)
 
 
-def score_test(model, splits, split, vocab, best_epoch: int, args) -> tuple:
-    """Score and print the test pairs, once; return scores, baselines and the greedy answers."""
-    test, outputs = evaluate(model, split, vocab, args)
-    measure = measure_of(args.task)
-    rows = {f"greedy (epoch {best_epoch}, chosen on validation)": dict(test)}
-    if args.beam_size > 1:
-        searched = answers(model, split, vocab, args.max_length, args.beam_size)
-        test["beam"] = score(searched, [target for _, target in split.pairs], args.task)
-        rows[f"beam search, K = {args.beam_size}"] = test["beam"]
-    # In the toy tasks a third answer without a network scores 1: `right_answer`, a line of Python.
-    references = ru.pair_baselines(splits, measure)
-    rows.update({name: {measure: value} for name, value in references.items()})
-    ru.print_pair_scores(rows, len(split.pairs))
-    return test, references, outputs
-
-
-def draw_figures(model, split, history, references, curve, trained_to, comparison, args, title):
+def draw_figures(model, split, history, baselines, curve, trained_to, comparison, args, title):
     """Draw and save every figure; return their paths."""
-    plt, measure = ru.get_pyplot(args.show), measure_of(args.task)
+    plt, measure = ru.get_pyplot(args.show), ru.main_measure(args.task)
     label = "BLEU" if measure == "bleu" else "exact match (share of answers)"
-    figures = {"encoder_states": plot_states(model, split, plt, title)}
+    figures = {"encoder_states": plot_states(model, split, plt, args.task, title)}
     figure, axes = plt.subplots(figsize=(8, 4))
-    ru.plot_by_length(axes, {f"hidden size {args.hidden_size}": curve}, label, trained_to)
+    ru.plot_by_length(axes, {"LSTM encoder-decoder": curve}, label, args.task, trained_to)
     axes.set_title(f"At which length does one vector fail?{title}")
     figures["by_length"] = figure
     if history:  # --eval-only has none
         loss = "loss, teacher-forced (nats per token)"
-        figure = ru.plot_history(history, loss, references, measure, label)
+        figure = ru.plot_history(history, loss, baselines, measure, label)
         figure.suptitle(f"Does it learn the task, or the training pairs?{title}")
         figures["training_curves"] = figure
     if comparison:
-        name = {"capacity": "capacity", "forcing": "teacher_forcing"}[args.compare]
-        figures[name] = plot_comparison(comparison, trained_to, args, plt, title)
-    return [ru.save_figure(fig, args.output_dir, name, args.show) for name, fig in figures.items()]
+        figures[args.compare] = plot_comparison(comparison, trained_to, args, plt, title)
+    return ru.save_figures(figures, args)
 
 
 def main(argv=None) -> dict:
     started = time.perf_counter()
     args = parse_args(argv)
-    if args.predict and args.path and not (args.save_model or args.resume or args.eval_only):
-        # The checkpoint alone answers: no data, no training.
-        model, vocabs, checkpoint = load_model(args.path, ru.get_device(args.device))
+    if ru.answers_alone(args, args.predict):
+        device = ru.get_device(args.device)
+        model, vocabs, checkpoint = ru.load_pair_model(args.path, TUTORIAL, Seq2Seq, device)
         return print_predictions(model, vocabs, checkpoint["config"]["task"], args)
 
     device = ru.start_run(args, TUTORIAL)
     print(f"{TUTORIAL}: can one vector carry a whole sequence?\n")
     if args.eval_only:
-        model, vocabs, best = load_model(args.path, device)
-        take_trained_settings(args, best["config"])
+        model, vocabs, best = ru.load_pair_model(args.path, TUTORIAL, Seq2Seq, device)
+        ru.take_pair_settings(args, best["config"])
     splits, embedded = load_splits(args)
     if not args.eval_only:
         min_freq = 2 if args.dataset == "multi30k" else 1  # a word met once teaches little
@@ -689,30 +627,34 @@ def main(argv=None) -> dict:
     data = {part: ru.encode_pairs(pairs, vocabs, device) for part, pairs in splits.items()}
     introduce(model, data, vocabs, args, device)
 
-    history, train_started = [], time.perf_counter()
+    history = []
     if not args.eval_only:
         history, best = train(model, data, vocabs, args)
         model.load_state_dict(best["weights"])
-    train_seconds = time.perf_counter() - train_started
 
     split = data["test"]  # looked at here for the first and only time
-    test, references, outputs = score_test(model, splits, split, vocabs[1], best["epoch"], args)
+    test, outputs = evaluate(model, split, vocabs[1], args)
+    searched = None
+    if args.beam_size > 1:
+        searched = answers(model, split, vocabs[1], args.max_length, args.beam_size)
+    # In the toy tasks a third answer without a network scores 1: `right_answer`, a line of Python.
+    baselines = ru.report_pair_test(splits, test, searched, best["epoch"], args)
     ru.print_examples(split.pairs, outputs, " " if args.task == "translate" else "")
-    longer = longer_pairs(vocabs, args, device)
-    trained_to = None if longer is None else int(data["train"].source_lengths.max())
-    curve = by_length(model, split, outputs, longer, vocabs[1], args)
-    ru.print_by_length(curve, measure_of(args.task), trained_to)
-    comparison = compare(data, longer, vocabs, args, device) if args.compare else {}
+    curve = by_length(model, split, outputs, vocabs, args)
+    longest = int(data["train"].source_lengths.max())
+    trained_to = None if args.task == "translate" else longest
+    ru.print_by_length(curve, ru.main_measure(args.task), trained_to)
+    comparison = compare(data, vocabs, args, device) if args.compare else {}
 
     figures, title = [], " (embedded data)" if embedded else ""
     if not args.no_plots:
-        parts = (model, split, history, references, curve, trained_to, comparison, args, title)
-        figures = draw_figures(*parts)
+        figures = draw_figures(
+            model, split, history, baselines, curve, trained_to, comparison, args, title
+        )
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
-        baselines=references, test=test, by_length=curve, compare=comparison,
-        train_seconds=round(train_seconds, 3),
+        baselines=baselines, test=test, by_length=curve, compare=comparison,
         items_per_second=ru.items_per_second(sum(row["train_pairs"] for row in history), history),
     )  # fmt: skip
     ru.print_files(args, figures)
@@ -729,8 +671,8 @@ if __name__ == "__main__":
 # Exercises
 # ----------------------------------------------------------------------
 # 1. Predict, then run: `--digits 8 --epochs 5` with `--task reverse` and `--task copy`.  Both ask
-#    for the same tokens.  Which is learned sooner, and how many steps lie in either between
-#    reading a digit and writing it: the digit read first, and the digit read last?
+#    for the same tokens.  Which is learned sooner?  In each, how many steps are there between
+#    reading a digit and writing it, for the digit read first and for the one read last?
 # 2. Change one flag: `--digits 10`, then `--digits 30` (with the same `--epochs`).  Where does
 #    by_length.png fall to 0 in each, and does the network know longer numbers than it was shown?
 # 3. Explain a failure: in `batch_loss` write `wanted = targets[:, :-1]`, that is, forget the shift,

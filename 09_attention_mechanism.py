@@ -4,8 +4,8 @@ The question    In chapter 08 one vector had to carry a whole sentence.  What if
                 look back at the source, at all of it, before each word it writes?
 The number      54.8 BLEU on 1,000 unseen captions with attention, 24.6 without (seed 0, greedy).
                 The translation of the most similar training caption gets 17.8.
-Misconceptions  "Attention explains the translation."  It says where the decoder looked.  What
-                stands there is a state of the encoder, which knows the neighbours as well.
+Misconceptions  "Attention explains the translation."  It says where the decoder looked.  What it
+                found there is a state of the encoder, which knows the neighbours as well.
                 "Attention came with Transformers."  It came with networks like this one, in
                 2014; Transformers kept it and left the recurrence out.
                 "With attention length does not matter."  It matters less: trained on numbers of
@@ -34,10 +34,11 @@ Misconceptions  "Attention explains the translation."  It says where the decoder
               token accuracy 0.5183   exact match 0.1690   bleu 56.1700   beam search, K = 5
               bleu 0.5239   source unchanged
               bleu 17.8462   translation memory
-    bleu by source length     6: 58.0  10: 58.9  14: 54.7  18: 50.9  22: 43.7
-    --attention-type none     6: 36.4  10: 29.2  14: 23.2  18: 18.3  22: 13.3
 
-    after --epochs 3 (BLEU)   dot 47.7  additive 46.1  general 45.2  scaled-dot-product 44.0
+    collected from several runs: BLEU by source length, and after --epochs 3
+    the default, "general"    6: 58.0  10: 58.9  14: 54.7  18: 50.9  22: 43.7
+    --attention-type none     6: 36.4  10: 29.2  14: 23.2  18: 18.3  22: 13.3
+    --epochs 3                dot 47.7  additive 46.1  general 45.2  scaled-dot-product 44.0
 
     python 09_attention_mechanism.py --task dates      # 1.000 right (seed 0), 79 s
     python 09_attention_mechanism.py --path models/09_attention_mechanism.pt --translate "A dog."
@@ -54,6 +55,7 @@ import itertools
 import math
 import random
 import sys
+import textwrap
 import time
 from typing import NamedTuple
 
@@ -107,7 +109,7 @@ def date_pairs(count: int) -> list[tuple[str, str]]:
 
 
 def reversal_pairs(count: int, lengths) -> list[tuple[str, str]]:
-    """Strings of digits and their reversal, as in chapter 08, to lay the curves side by side."""
+    """Strings of digits and their reversal, as in chapter 08, to compare the curves by length."""
     return [(digits, digits[::-1]) for digits in ru.digit_strings(count, lengths)]
 
 
@@ -120,13 +122,14 @@ def toy_splits(task: str, count: int | None) -> dict[str, list]:
     return ru.split_pairs(ru.tokenise_pairs(pairs, tuple))
 
 
-# --data takes pairs of your own, a line each, parted by a tab; more columns do no harm.  They may
-# be sentences of two languages, or texts and their summaries:
+# --data takes pairs of your own, one a line, separated by a tab; further columns are ignored.  They
+# may be sentences of two languages, or texts and their summaries:
 #     two dogs are running on the beach, and a man in red looks on .   dogs on a beach
 #     the bus that goes to the market was late again this morning .    a late bus
 #     a woman in a white coat is cutting bread for her children .      a woman cuts bread
 def load_splits(args: argparse.Namespace) -> tuple[dict[str, list], bool]:
-    """Return {"train", "val", "test"}: (source, target) token tuples; and: are they a stand-in?
+    """Return {"train", "val", "test"}, lists of (source, target) token tuples, and whether they
+    are the embedded stand-in.
 
     Settles what the command line left open: `args.task`, `args.dataset`.
     """
@@ -235,9 +238,8 @@ class Encoder(nn.Module):
         if int(lengths.min()) == int(lengths.max()):  # the rule here: batches of one length
             outputs, (h_n, _) = self.rnn(embedded[:, : lengths[0]])  # (B, S', H), (2, B, H / 2)
         else:  # the backward direction must not start on padding
-            packed = pack_padded_sequence(
-                embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
+            options = {"batch_first": True, "enforce_sorted": False}
+            packed = pack_padded_sequence(embedded, lengths.cpu(), **options)
             outputs, (h_n, _) = self.rnn(packed)
             outputs, _ = pad_packed_sequence(outputs, batch_first=True)
         ends = torch.cat([h_n[0], h_n[1]], dim=1)  # (B, H), each direction after its last token
@@ -245,7 +247,7 @@ class Encoder(nn.Module):
         return outputs, (h_0[None].contiguous(), c_0[None].contiguous())
 
 
-# When does the decoder look?  Two papers, two answers, and the difference decides about speed.
+# When does the decoder look?  Two papers, two answers, and the difference decides the speed.
 #
 #   Luong (dot, general, scaled)             Bahdanau (additive)
 #   d_t = LSTM(y_{t-1}, d_{t-1})             context_t = attend(d_{t-1})
@@ -254,8 +256,8 @@ class Encoder(nn.Module):
 # Luong looks after the step.  In training all inputs y are known, so one call runs the LSTM over
 # the whole target, and one product of matrices asks all T questions.  Bahdanau looks before the
 # step and feeds in what was seen: every step waits for the one before it, in a Python loop.  Both
-# then write from the state and the context.  (In that paper Luong has a variant, too, that waits:
-# "input feeding".)
+# then write from the state and the context.  (Luong's paper also has a variant that waits, "input
+# feeding".)
 class Seq2Seq(nn.Module):
     """Encoder -> decoder with attention -> scores of the next token; with "none", without."""
 
@@ -354,25 +356,15 @@ def translate(model, split, vocab, max_length: int, beam_size: int = 1) -> list[
     """Decode a split without a look at its targets; return a tuple of tokens for each source."""
     model.eval()
     found: list = [()] * len(split.pairs)
-    for rows in ru.BucketBatchSampler(
-        split.source_lengths.cpu(), max(1, 256 // beam_size), equal=True
-    ):
+    batch_size = max(1, 256 // beam_size)
+    sampler = ru.BucketBatchSampler(split.source_lengths.cpu(), batch_size, equal=True)
+    for rows in sampler:
         lengths = split.source_lengths[rows]
         sources = split.sources[rows, : lengths[0]]
         tokens, _ = search(model, sources, lengths, max_length, beam_size)
         for row, line in zip(rows, tokens.tolist()):
             found[row] = tuple(vocab.lookup_tokens(itertools.takewhile(lambda i: i != EOS, line)))
     return found
-
-
-def score(outputs: list, references: list, task: str) -> dict[str, float]:
-    """Compare token tuples with the references as they stand, never with <unk> in them."""
-    return ru.sequence_scores(outputs, references, with_bleu=task == "translate")
-
-
-def measure_of(task: str) -> str:
-    """The main measure of a task."""
-    return "bleu" if task == "translate" else "exact_match"
 
 
 # Label smoothing (Szegedy et al. 2016): the target is not "this token, with certainty" but this
@@ -383,6 +375,7 @@ def batch_loss(model, split, rows: list[int], smoothing: float = 0.0):
     lengths = split.source_lengths[rows]
     sources = split.sources[rows, : lengths.max()]  # (B, S)
     targets = split.targets[rows, : split.target_lengths[rows].max()]  # (B, T + 1)
+    # By hand, so that one log_softmax over V words serves both losses.
     log_p = model(sources, lengths, targets).log_softmax(dim=1)  # (N, V)
     wanted = targets[:, 1:]
     loss = F.nll_loss(log_p, wanted[wanted != PAD], reduction="sum")
@@ -397,8 +390,9 @@ def evaluate(model, split, vocab, args) -> tuple[dict[str, float], list]:
     batches = ru.BucketBatchSampler(split.source_lengths.cpu(), 256, equal=True)
     loss_sum = sum(batch_loss(model, split, rows)[1] for rows in batches)
     num_tokens = int((split.target_lengths - 1).sum())  # <bos> is never a target
-    references = [target for _, target in split.pairs]
-    return {"loss": loss_sum / num_tokens, **score(outputs, references, args.task)}, outputs
+    wanted = [target for _, target in split.pairs]
+    scores = ru.sequence_scores(outputs, wanted, args.task)
+    return {"loss": loss_sum / num_tokens, **scores}, outputs
 
 
 def train_epoch(model, split, optimizer, epoch: int, args) -> dict[str, float]:
@@ -430,15 +424,16 @@ def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
     """Train for up to `args.epochs`; return the history and the best epoch with its weights.
 
     "Best" is by what the decoder writes on its own for the validation sources: their BLEU, or
-    their exact match where there is one right answer.
+    their token accuracy in the toy tasks, where exact match may stay at 0 for several epochs.
     """
     device = model.output.weight.device
+    # betas as in chapter 08
     options = {"lr": args.lr, "betas": (0.9, 0.98), "fused": ru.fused_adam_works(device)}
     optimizer = torch.optim.Adam(model.parameters(), **options)
     stopper = ru.EarlyStopping(args.patience, higher_is_better=True)
-    resumable = {"config": ru.training_config(args), "model": model}
-    resumable.update(optimizer=optimizer, stopper=stopper)
-    chosen_by = measure_of(args.task)
+    config = ru.training_config(args)
+    resumable = {"config": config, "model": model, "optimizer": optimizer, "stopper": stopper}
+    chosen_by = "bleu" if args.task == "translate" else "token_accuracy"
     history, best = [], {}
     if args.resume:
         record = ru.load_training_state(args.path, TUTORIAL, **resumable)
@@ -457,10 +452,9 @@ def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
             if improved:
                 best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
             if args.save_model:
-                contents = {"vocabs": [vocab.get_itos() for vocab in vocabs], **best}
-                ru.save_checkpoint(args.path, TUTORIAL, config=ru.training_config(args), **contents)
-                done = [*history, row]
-                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
+                tokens = [vocab.get_itos() for vocab in vocabs]
+                ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, vocabs=tokens)
+            # Last, so that Ctrl-C while saving does not count this epoch as finished.
             history.append(row)
             ru.print_pair_epoch(row, improved)
     if len(history) < args.epochs:
@@ -508,50 +502,46 @@ def plot_alignments(examples: list[tuple], plt, title: str):
     widths = [len(source) for source, _, _ in examples]
     height = max(len(output) for _, output, _ in examples)
     size = (2.5 + 0.36 * sum(widths) + 1.2 * len(widths), 2.2 + 0.34 * height)
-    figure, panels = plt.subplots(
-        1, len(examples), figsize=size, squeeze=False, width_ratios=widths
-    )
+    ratios = {"squeeze": False, "width_ratios": widths}
+    figure, panels = plt.subplots(1, len(examples), figsize=size, **ratios)
     for axes, (source, output, weights) in zip(panels[0], examples):
         options = {"cmap": "Blues", "vmin": 0, "vmax": 1}
         last = "weight" if axes is panels[0, -1] else None
         ru.plot_heatmap(axes, weights, [*output, "<eos>"], source, last, **options)
-        if max(map(len, source)) > 1:  # words; single characters stand upright
+        words = max(map(len, source)) > 1
+        if words:  # single characters are upright
             axes.tick_params(axis="x", rotation=60)
-        axes.set(xlabel="source", ylabel="writes")
+        text = textwrap.fill((" " if words else "").join(source), max(16, 5 * len(source)))
+        axes.set_title(text, fontsize=10, parse_math=False)
+        axes.set(xlabel="source token", ylabel="written token")
     figure.suptitle(f"Where does the decoder look before it writes a token?{title}")
     return figure
 
 
 # The same axes as in chapter 08, where one vector had to hold the whole source.  What attention
 # cures is capacity; a source longer than any in training remains a problem of its own.
-def by_length(model, split, outputs, vocab, args) -> dict:
+def by_length(model, split, outputs, vocabs, args) -> dict:
     """The main measure for each source length; of numbers, for lengths beyond training too."""
-
-    def measure(outputs, references) -> float:
-        return score(outputs, references, args.task)[measure_of(args.task)]
-
     if args.task != "reverse":  # sources of one length are few: take four lengths as one
-        return ru.scores_by_length(split.pairs, outputs, measure, width=4, fewest=20)
+        return ru.scores_by_length(split.pairs, outputs, args.task, width=4, fewest=20)
     lengths = range(LONGEST + 1, LONGEST + LONGEST // 2 + 1)
-    longer = ru.tokenise_pairs(reversal_pairs(1000, lengths), tuple)
-    longer = ru.encode_pairs(longer, (vocab, vocab), split.sources.device)
-    further = translate(model, longer, vocab, args.max_length)
-    return ru.scores_by_length([*split.pairs, *longer.pairs], [*outputs, *further], measure)
+    pairs = ru.tokenise_pairs(reversal_pairs(1000, lengths), tuple)
+    longer = ru.encode_pairs(pairs, vocabs, split.sources.device)
+    further = translate(model, longer, vocabs[1], args.max_length)
+    return ru.scores_by_length([*split.pairs, *pairs], [*outputs, *further], args.task)
 
 
 # What is attention worth?  The same network without it: same encoder, pairs, seed and schedule.
-# What read the context is smaller: the readout and, for "additive", the decoder's LSTM.
+# Only the layers that read the context shrink: the readout and, for "additive", the decoder's LSTM.
 def without_attention(data: dict, vocabs, args, device) -> dict:
     """Train the model with attention "none"; return its history, test scores and curve."""
     print("\nthe same without attention", end="")
-    changed = {"attention_type": "none", "save_model": False, "resume": False}
-    variant = argparse.Namespace(**{**vars(args), **changed})
-    ru.set_seed(args.seed)
+    variant = ru.variant(args, attention_type="none")
     model = Seq2Seq(len(vocabs[0]), len(vocabs[1]), variant).to(device)
     history, best = train(model, data, vocabs, variant)
     model.load_state_dict(best["weights"])
     test, outputs = evaluate(model, data["test"], vocabs[1], args)
-    curve = by_length(model, data["test"], outputs, vocabs[1], args)
+    curve = by_length(model, data["test"], outputs, vocabs, args)
     return {"history": history, "test": test, "by_length": curve}
 
 
@@ -573,51 +563,41 @@ QUICK = {"dataset": "embedded", "epochs": 3, "hidden_size": 64, "max_examples": 
 QUICK |= {"batch_size": 16, "threads": 1}
 
 
-def even_number(text: str) -> int:
-    """For --hidden-size: each direction of the encoder gets one half."""
-    number = ru.at_least(2)(text)
-    if number % 2:
-        raise argparse.ArgumentTypeError(f"{text} is odd; each direction gets one half")
-    return number
-
-
 def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("start here").add_argument
-    tasks = "without it: translate, or dates where multi30k is not to be had"
+    tasks = "without it: translate, or dates where multi30k is not available"
     add("--task", choices=tuple(DEFAULTS), help=tasks)
-    add("--attention-type", choices=ATTENTION_TYPES, default="general",
-        help="how well a source position answers: the formula of the scores")  # fmt: skip
+    formula = "how well a source position answers: the formula of the scores"
+    add("--attention-type", choices=ATTENTION_TYPES, default="general", help=formula)
     add("--epochs", type=ru.at_least(1), help="passes over the training pairs (10; toys: 8)")
-    add("--translate", nargs="+", action="extend", metavar="TEXT",
-        help="translate these; -: lines of stdin (with --path: no training)")  # fmt: skip
-    add("--data", metavar="FILE.tsv", help="your own pairs: source, tab, target")
-    add("--save-model", action="store_true", help="keep the best model and the state to resume")
-    add("--path", help=f"the checkpoint (default: models/{TUTORIAL}.pt)")
+    texts = "translate these; -: lines of stdin (with --path: no training)"
+    add("--translate", nargs="+", action="extend", metavar="TEXT", help=texts)
+    own = "a TSV of your own with columns source, target (no header)"
+    add("--data", metavar="FILE.tsv", help=own)
     add("--quick", action="store_true", help="a tiny run on embedded data, to see that it works")
 
     add = parser.add_argument_group("data and decoding").add_argument
-    add("--dataset", choices=("auto", "multi30k", "embedded"), default="auto",
-        help="auto: multi30k if to be had, else dates; embedded: dates")  # fmt: skip
-    add("--max-examples", type=ru.at_least(50), metavar="N",
-        help="training pairs to use; toys: pairs to draw (15,000; reverse: 30,000)")  # fmt: skip
+    choices = ("auto", "multi30k", "embedded")
+    auto = "auto: multi30k, or embedded data (dates) where it is not available"
+    add("--dataset", choices=choices, default="auto", help=auto)
+    number = "use about N training pairs (all); toys: draw N pairs (15,000; reverse: 30,000)"
+    add("--max-examples", type=ru.at_least(50), metavar="N", help=number)
     add("--beam-size", type=ru.at_least(1), default=1, help="K of beam search; 1: greedy")
     add("--max-length", type=ru.at_least(2), help="longest output, <eos> included (60; toys: 50)")
     add("--compare", action="store_true", help="also train the same network without attention")
-    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
 
     add = parser.add_argument_group("model and training").add_argument
-    add("--hidden-size", type=even_number, help="H, an even number (256; toys: 128)")
-    add("--dropout", type=ru.between(0, 0.95), help="share zeroed (0.2; toys: 0)")
-    add("--lr", type=ru.between(0, 10, open_low=True), help="peak rate (0.003; toys: 0.005)")
-    add("--batch-size", type=ru.at_least(1), help="pairs per update (64)")
-    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
-    add(
-        "--patience",
-        type=ru.at_least(0),
-        help="stop after so many epochs without progress; 0: never (4)",
-    )
-    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    size = "numbers in the state h_t, an even number (256; toys: 128)"
+    add("--hidden-size", type=ru.at_least(2), help=size)
+    add("--dropout", type=ru.between(0, 0.95), help="share of activations zeroed (0.2; toys: 0)")
+    rate = "peak learning rate (0.003; toys: 0.005)"
+    add("--lr", type=ru.between(0, 10, open_low=True), help=rate)
+    add("--batch-size", type=ru.at_least(1), help="pairs in memory at a time (64)")
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: no clipping")
+    patience = "epochs without improvement before stopping; 0: never stop early (4)"
+    add("--patience", type=ru.at_least(0), help=patience)
+    ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=2)
 
     args = ru.parse_arguments(parser, argv, QUICK)
@@ -628,6 +608,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         raise ru.UserError("--task translate: the embedded data are dates; name --task dates")
     if args.task == "translate" and args.dataset == "auto" and not args.eval_only:
         args.dataset = "multi30k"  # asked for by name: no stand-in
+    if args.hidden_size and args.hidden_size % 2:  # each direction of the encoder gets one half
+        raise ru.UserError(f"--hidden-size {args.hidden_size} is odd; give an even number")
     if args.compare and args.attention_type == "none":
         raise ru.UserError("--compare: sets an attention type against none; give another one")
     if args.compare and args.eval_only:
@@ -635,34 +617,22 @@ def parse_args(argv=None) -> argparse.Namespace:
     return args
 
 
-def load_model(path, device) -> tuple[Seq2Seq, tuple[ru.Vocab, ru.Vocab], dict]:
-    """Rebuild the model of a checkpoint; return it with its vocabularies and the record."""
-    checkpoint = ru.load_checkpoint(path, TUTORIAL)
-    with ru.restoring(path):
-        source_vocab, target_vocab = (ru.Vocab(tokens) for tokens in checkpoint["vocabs"])
-        settings = argparse.Namespace(**checkpoint["config"])
-        model = Seq2Seq(len(source_vocab), len(target_vocab), settings)
-        model.load_state_dict(checkpoint["weights"])
-    return model.to(device), (source_vocab, target_vocab), checkpoint
-
-
 def take_trained_settings(args, trained: dict) -> None:
     """For --eval-only: the settings of the checkpoint, its data too unless others are named."""
-    toy = trained["task"] != "translate"
-    if args.task not in (None, trained["task"]) or (toy and args.data):
+    if args.task not in (None, trained["task"]):
         raise ru.UserError(f"--path {args.path}: this model was trained for {trained['task']} only")
-    if not toy and args.dataset == "embedded" and not args.data:
+    if trained["task"] == "translate" and args.dataset == "embedded" and not args.data:
         raise ru.UserError(
             f"--path {args.path}: this model translates, and the embedded data are dates; drop "
             "--quick or --dataset embedded"
         )
-    asked = args.max_length  # how long an answer may be is chosen anew
-    ru.take_trained_settings(args, trained, () if toy else ("data", "dataset", "max_examples"))
+    asked = args.max_length  # how long an answer may be is chosen again
+    ru.take_pair_settings(args, trained)
     args.max_length = asked or args.max_length
 
 
 def read_texts(texts: list[str], task: str) -> dict[str, tuple]:
-    """The tokens of each text of --translate; "-" stands for the lines of standard input."""
+    """The tokens of each text of --translate; "-" means the lines of standard input."""
     found = {}
     for text in texts:
         for line in sys.stdin if text == "-" else [text]:
@@ -683,9 +653,7 @@ def print_translations(model, vocabs, task: str, args) -> tuple[dict[str, str], 
         (output,) = translate(model, split, vocabs[1], args.max_length, args.beam_size)
         answers[text] = gap.join(output)
         print(f"\n{text}\n  -> {answers[text]}")
-        unknown = [token for token in source if token not in vocabs[0]]
-        if unknown:
-            print(f"     read as <unk>, never seen in training: {' '.join(unknown)}")
+        ru.print_unknown(source, vocabs[0])
         if model.kind == "none" or not output:
             continue
         weights = alignment(model, vocabs, source, output)
@@ -721,43 +689,25 @@ def introduce(model, data: dict, vocabs, args, device) -> None:
     ru.print_pairs(ru.encode_pairs(few, vocabs), vocabs)
 
 
-def score_test(model, splits, split, vocab, best_epoch: int, args) -> tuple:
-    """Score and print the test pairs, once; return scores, baselines and the greedy answers."""
-    test, outputs = evaluate(model, split, vocab, args)
-    measure = measure_of(args.task)
-    rows = {f"greedy (epoch {best_epoch}, chosen on validation)": dict(test)}
-    if args.beam_size > 1:
-        searched = translate(model, split, vocab, args.max_length, args.beam_size)
-        test["beam"] = score(searched, [target for _, target in split.pairs], args.task)
-        rows[f"beam search, K = {args.beam_size}"] = test["beam"]
-    references = ru.pair_baselines(splits, measure)
-    rows.update({name: {measure: value} for name, value in references.items()})
-    ru.print_pair_scores(rows, len(split.pairs))
-    return test, references, outputs
-
-
 def report_lengths(curves: dict, test: dict, compared: dict, args) -> None:
     """Print the main measure by source length, and what attention has gained."""
-    measure = measure_of(args.task)
+    measure = ru.main_measure(args.task)
+    trained_to = LONGEST if args.task == "reverse" else None
     for name, curve in curves.items():
-        trained_to = LONGEST if args.task == "reverse" else None
         ru.print_by_length(curve, f"attention {name}: {measure}", trained_to)
     if compared:
-        gain = test[measure] - compared["test"][measure]
-        print(
-            f"\n{'gain':<10}{measure.replace('_', ' ')} {test[measure]:.4f} with attention, ",
-            end="",
-        )
-        print(f"{compared['test'][measure]:.4f} without: {gain:+.4f}")
+        ours, theirs = test[measure], compared["test"][measure]
+        print(f"\n{'gain':<10}{measure.replace('_', ' ')} {ours:.4f} with attention, ", end="")
+        print(f"{theirs:.4f} without: {ours - theirs:+.4f}")
 
 
-def draw_figures(model, vocabs, split, outputs, history, references, curves, args, title):
+def draw_figures(model, vocabs, split, outputs, history, baselines, curves, args, title):
     """Draw and save every figure; return their paths."""
-    plt, measure = ru.get_pyplot(args.show), measure_of(args.task)
+    plt, measure = ru.get_pyplot(args.show), ru.main_measure(args.task)
     label = "BLEU" if measure == "bleu" else "exact match (share of answers)"
     figure, axes = plt.subplots(figsize=(8, 4))
     trained_to = LONGEST if args.task == "reverse" else None
-    ru.plot_by_length(axes, curves, label, trained_to)
+    ru.plot_by_length(axes, curves, label, args.task, trained_to)
     axes.set_title(f"Do long sources suffer, with and without attention?{title}")
     figures = {"by_length": figure}
     if args.attention_type != "none":
@@ -767,26 +717,25 @@ def draw_figures(model, vocabs, split, outputs, history, references, curves, arg
             figures["alignments"] = plot_alignments(examples, plt, title)
     if history:  # --eval-only has none
         loss = "loss, teacher-forced (nats per token)"
-        figure = ru.plot_history(history, loss, references, measure, label)
+        figure = ru.plot_history(history, loss, baselines, measure, label)
         figure.suptitle(f"Does it learn to translate, or the training pairs?{title}")
         figures["training_curves"] = figure
-    return [ru.save_figure(fig, args.output_dir, name, args.show) for name, fig in figures.items()]
+    return ru.save_figures(figures, args)
 
 
 def main(argv=None) -> dict:
     started = time.perf_counter()
     args = parse_args(argv)
-    if args.translate and args.path and not (args.save_model or args.resume or args.eval_only):
-        # The checkpoint alone answers: no data, no training.
-        ru.set_threads(args.threads)
-        model, vocabs, checkpoint = load_model(args.path, ru.get_device(args.device))
+    if ru.answers_alone(args, args.translate):
+        device = ru.get_device(args.device)
+        model, vocabs, checkpoint = ru.load_pair_model(args.path, TUTORIAL, Seq2Seq, device)
         args.max_length = args.max_length or checkpoint["config"]["max_length"]
         return answer(model, vocabs, checkpoint["config"]["task"], args)
 
     device = ru.start_run(args, TUTORIAL)
     print(f"{TUTORIAL}: what does a translator look at while it writes?\n")
     if args.eval_only:
-        model, vocabs, best = load_model(args.path, device)
+        model, vocabs, best = ru.load_pair_model(args.path, TUTORIAL, Seq2Seq, device)
         take_trained_settings(args, best["config"])
     splits, embedded = load_splits(args)
     for name, value in DEFAULTS[args.task].items():  # what was not given
@@ -799,16 +748,19 @@ def main(argv=None) -> dict:
     data = {part: ru.encode_pairs(pairs, vocabs, device) for part, pairs in splits.items()}
     introduce(model, data, vocabs, args, device)
 
-    history, train_started = [], time.perf_counter()
+    history = []
     if not args.eval_only:
         history, best = train(model, data, vocabs, args)
         model.load_state_dict(best["weights"])
-    train_seconds = time.perf_counter() - train_started
 
     split = data["test"]  # looked at only now, when the epoch is chosen
-    test, references, outputs = score_test(model, splits, split, vocabs[1], best["epoch"], args)
+    test, outputs = evaluate(model, split, vocabs[1], args)
+    searched = None
+    if args.beam_size > 1:
+        searched = translate(model, split, vocabs[1], args.max_length, args.beam_size)
+    baselines = ru.report_pair_test(splits, test, searched, best["epoch"], args)
     ru.print_examples(split.pairs, outputs, " " if args.task == "translate" else "")
-    curves = {args.attention_type: by_length(model, split, outputs, vocabs[1], args)}
+    curves = {args.attention_type: by_length(model, split, outputs, vocabs, args)}
     compared = {}
     if args.compare:
         compared = without_attention(data, vocabs, args, device)
@@ -817,13 +769,13 @@ def main(argv=None) -> dict:
 
     figures, title = [], " (embedded data)" if embedded else ""
     if not args.no_plots:
-        parts = (model, vocabs, split, outputs, history, references, curves, args, title)
-        figures = draw_figures(*parts)
+        figures = draw_figures(
+            model, vocabs, split, outputs, history, baselines, curves, args, title
+        )
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
-        baselines=references, test=test, by_length=curves, compare=compared,
-        train_seconds=round(train_seconds, 3),
+        baselines=baselines, test=test, by_length=curves, compare=compared,
         items_per_second=ru.items_per_second(sum(row["train_tokens"] for row in history), history),
     )  # fmt: skip
     ru.print_files(args, figures)
@@ -844,7 +796,7 @@ if __name__ == "__main__":
 #    hardly any weight in outputs/09_attention_mechanism/translate/alignments.png, and where does
 #    the decoder look for the "0" of the month?
 # 2. Change one flag: `--task reverse`, then the same with `--compare`.  In by_length.png, what has
-#    attention cured left of the dashed line, and what not right of it?
+#    attention cured left of the dashed line, and what has it not cured right of it?
 # 3. Explain a failure: take the line with `masked_fill` out of `Attention.forward` and run
 #    `python -m pytest tests/test_09_attention_mechanism.py -k among_longer`.  Why do four of the
 #    five tests fail and not the fifth?  And why would no run of this script show the fault?  (Look
@@ -852,6 +804,6 @@ if __name__ == "__main__":
 # 4. Modify the code: let the scores of `dot` be cosines, q . k_s / (|q| |k_s|), and run `--task
 #    dates --attention-type dot`.  Between which bounds does each weight now lie, for a source of 20
 #    characters?  What do you see in alignments.png, and what when they are multiplied by 10?
-# 5. An open question: attention finds a position by what stands there.  To reverse a number the
+# 5. An open question: attention finds a position by what is there.  To reverse a number the
 #    decoder must know *where* it is in it.  How do the states of this encoder tell the 7 in the
 #    third place from the 7 in the ninth, and what do Transformers, which have no states, do?

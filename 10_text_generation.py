@@ -4,7 +4,7 @@ The question    A language model says how likely each next symbol is.  How good 
                 what it writes, one guess at a time, reads like its author?
 The number      2.11 bits per character of unseen Shakespeare (1.466 nats; seed 0, the run below).
                 Counting 6-grams needs 2.25, counting single characters 4.83.
-Misconceptions  "The state starts anew with every batch."  Here, and only here, it is carried on.
+Misconceptions  "The state starts at zero with every batch."  Here, and only here, it is carried on.
                 "It plans what to say."  It chooses one character, and is then stuck with it.
                 "The lower the temperature, the better."  Its likeliest text repeats itself.
 
@@ -18,8 +18,9 @@ Misconceptions  "The state starts anew with every batch."  Here, and only here, 
     python 10_text_generation.py --threads 2   # 873 s by the clock, some 53 s an epoch at best
 
     data      shakespeare: chars: 948,085 train, 55,768 val, 111,540 test
+    epoch  train loss  val loss  bits per char  grad norm  seconds
        after 0 updates: JnCq!-?AYjYdTXpxSFJORcPcUz sMX?!3OoPvHYgGdFxQEuO:3UPTytu3GSsBKJZ&YNq: ...
-      12      1.2802    1.3892          2.004              0.19     62.0  *
+       12      1.2802    1.3892          2.004       0.19     62.0  *
        after 5,544 updates: Justice, that prison'd crown, without the France:|And then s ...
     test      1.4658 nats  2.1147 bits  perplexity 4.33  the network, on all 111,540 chars
     test      1.5614 nats  2.2527 bits  perplexity 4.77  6-gram
@@ -35,17 +36,12 @@ first.  A saved model (--save-model) writes by itself, and any text can be the t
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-import itertools
-import json
+import functools
 import math
 import os
 import re
-import signal
 import sys
 import sysconfig
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,48 +76,28 @@ def tokenize(text: str, level: str) -> list[str]:
 #     Plum cake
 #     Stir the butter until it is white. Add three eggs,
 #     one after the other, and the flour.
-def list_folder(folder, pattern: str = "[!.]*") -> list[Path]:
-    """The files of a folder that hold anything, in the order of their names."""
-    files = [file for file in sorted(Path(folder).glob(pattern)) if file.is_file()]
-    if not files:
-        raise ru.UserError(f"{folder}: no files in this folder; put UTF-8 text files there")
-    return [file for file in files if file.stat().st_size]
-
-
 def find_text(args: argparse.Namespace) -> tuple[list[Path], str, bool]:
-    """Return the files of the text, the name of the data set, and whether it is the stand-in."""
+    """Return the files of the text, the name of the data set, and whether it is embedded."""
     library = sysconfig.get_paths()["stdlib"]  # real text that is on every machine
     if args.data:
         path = Path(args.data)
-        return list_folder(path) if path.is_dir() else [path], args.data, False
+        return ru.list_folder(path) if path.is_dir() else [path], args.data, False
     if args.dataset == "code":
-        return list_folder(library, "*.py"), "code", False
+        return ru.list_folder(library, "*.py"), "code", False
     return ru.load_or_embedded(
         args.dataset,
         "shakespeare",
         lambda: [ru.data_file("shakespeare", "input.txt", args.data_dir, args.offline)],
-        lambda: list_folder(library, "*.py"),
+        lambda: ru.list_folder(library, "*.py"),
     )
 
 
-def read_symbols(files: list[Path], args: argparse.Namespace) -> Iterator[list[str]]:
-    """The symbols of all files, some millions at a time; between two files a line break."""
-    left = args.max_chars or math.inf
-    for file in files:
-        line_break = ["\n"] if file != files[0] else []
-        for text in itertools.chain(line_break, ru.read_blocks(file)):
-            yield tokenize(text[: min(left, len(text))], args.level)
-            left -= len(text)
-            if left <= 0:
-                return
-
-
 # A text has an order, so it is cut, not shuffled: shuffled lines would put neighbours into
-# different splits, and the network would be tested on scenes that it has half read.  The last
-# 10 % are the test.  The first 5 % validate.  The usual choice, the 5 % before the test, would keep
-# from the network the first half of the very play that the test continues, which the models that
-# others publish have read: its loss could not be set beside theirs.  A million symbols are enough
-# to test on, however long the text.
+# different splits, and the network would be tested on scenes that it has half read.  The last 10 %
+# are the test, as in published results.  The usual validation part, the 5 % before it, is the first
+# half of the play that the test continues; published models have trained on it, so we must too, or
+# the losses could not be compared.  We validate on the first 5 %.  A million symbols are enough to
+# test on, however long the text.
 def cut(sequence) -> dict:
     """Return the parts of an array or tensor: train, val, and test with the item before it.
 
@@ -130,14 +106,6 @@ def cut(sequence) -> dict:
     size = len(sequence)
     first, last = min(int(size * 0.05), 500_000), max(int(size * 0.9), size - 1_000_000)
     return {"train": sequence[first:last], "val": sequence[:first], "test": sequence[last - 1 :]}
-
-
-BLOCK = 1 << 22
-
-
-def blocks(ids: np.ndarray) -> Iterator[np.ndarray]:
-    """Views of (N,) numbers, one stretch after another: at no time is all of it in memory."""
-    return (ids[k : k + BLOCK] for k in range(0, len(ids), BLOCK))
 
 
 def build_vocab(words: list[str], ids: np.ndarray, args: argparse.Namespace) -> ru.Vocab:
@@ -152,7 +120,7 @@ def build_vocab(words: list[str], ids: np.ndarray, args: argparse.Namespace) -> 
             f"{source}: {len(train):,} {args.level}s to train on, and one chunk of each stream "
             f"takes {needed:,}; give more text, or reduce --batch-size or --sequence-length"
         )
-    counts = sum(np.bincount(block, minlength=len(words)) for block in blocks(train)).tolist()
+    counts = sum(np.bincount(block, minlength=len(words)) for block in ru.blocks(train)).tolist()
     vocab = ru.Vocab.from_counts(dict(zip(words, counts)), specials=(ru.Vocab.UNK,), min_freq=2)
     if len(vocab) < 3:
         raise ru.UserError(f"{source}: fewer than two different {args.level}s to learn from")
@@ -161,10 +129,11 @@ def build_vocab(words: list[str], ids: np.ndarray, args: argparse.Namespace) -> 
 
 def encode(files: list[Path], args, vocab=None, file=None) -> tuple[np.ndarray, ru.Vocab]:
     """Return the text as (N,) int32 indices, in memory or in `file`, and their vocabulary."""
-    words, ids = ru.number_tokens(read_symbols(files, args), file)
+    texts = ru.read_files(files, args.max_chars)
+    words, ids = ru.number_tokens((tokenize(text, args.level) for text in texts), file)
     vocab = vocab or build_vocab(words, ids, args)
     table = np.array(vocab(words), np.int32)
-    for block in blocks(ids):
+    for block in ru.blocks(ids):
         block[:] = table[block]
     return ids, vocab
 
@@ -173,65 +142,26 @@ def encode(files: list[Path], args, vocab=None, file=None) -> tuple[np.ndarray, 
 # file, once, and the file is "mapped": it looks like an array, and the operating system reads the
 # pages that are touched and forgets them again when memory is short.  Training reads each stream
 # from front to back, which suits it.
-def encode_on_disk(files: list[Path], args, vocab=None) -> ru.Vocab:
-    """Write the indices to `mapped_file`, unless they are there already; return the vocabulary."""
-    file, record = mapped_file(args), mapped_file(args).with_suffix(".json")
-    try:
-        stats = [[str(text.resolve()), text.stat().st_size, text.stat().st_mtime] for text in files]
-    except OSError as error:
-        raise ru.UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
-    source = {"level": args.level, "files": stats}
-    try:
-        kept = json.loads(record.read_text(encoding="utf-8"))
-        whole = kept["source"] == source and file.stat().st_size == kept["bytes"]
-        if whole and (vocab is None or vocab.get_itos() == kept["vocab"]):
-            print(f"{'data':<10}prepared before, in {file}")
-            return ru.Vocab(kept["vocab"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no record, or a damaged one
-    print(f"{'data':<10}writing all of it as numbers to {file}")
-    part = file.with_name(f"{file.name}.{os.getpid()}")  # renamed when whole: another run may be
-    try:  # reading the old file, and keeps it
-        record.unlink(missing_ok=True)
-        ids, vocab = encode(files, args, vocab, part)
-        ids.flush()
-        contents = {"source": source, "bytes": ids.nbytes, "vocab": vocab.get_itos()}
-        del ids  # Windows renames no file that is mapped
-        os.replace(part, file)
-        record.write_text(json.dumps(contents), encoding="utf-8")
-    except OSError as error:
-        raise ru.UserError(
-            f"{file}: cannot be written ({error.strerror}); make room, choose another "
-            "--output-dir, or read less with --max-chars"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):  # gone already, or on Windows still mapped
-            part.unlink()
-    return vocab
-
-
-def mapped_file(args: argparse.Namespace) -> Path:
-    return Path(args.output_dir) / "text.int32"
-
-
 # "r+", though nothing is written: for a private copy ("c") the system would have to promise as
 # much memory as the file is long, and what is opened with "r" PyTorch does not take.
-def map_numbers(args: argparse.Namespace) -> np.ndarray:
-    return np.memmap(mapped_file(args), np.int32, "r+")
+def map_numbers(file) -> np.ndarray:
+    return np.memmap(file, np.int32, "r+")
 
 
 def load_data(args: argparse.Namespace, vocab=None) -> tuple[dict, ru.Vocab, bool]:
     """Return the splits as indices: train (N,), val and test (N + 1,), see `cut`; int32, CPU."""
+    on_disk = None if args.max_chars else Path(args.output_dir) / "text.int32"
 
     def prepare() -> tuple:
         files, name, embedded = find_text(args)
-        if args.max_chars:
-            return (*encode(files, args, vocab), name, embedded)
-        return None, encode_on_disk(files, args, vocab), name, embedded
+        number = functools.partial(encode, files, args, vocab)
+        if on_disk:
+            return None, ru.numbered_once(on_disk, files, args.level, number, vocab), name, embedded
+        return (*number(), name, embedded)
 
     # With several processes (section 6), the first prepares the text for all.
     ids, vocab, args.dataset, embedded = from_all(prepare() if RANK == 0 else None)[0]
-    ids = map_numbers(args) if ids is None else ids
+    ids = map_numbers(on_disk) if on_disk else ids
     return cut(torch.from_numpy(ids)), vocab, embedded
 
 
@@ -278,19 +208,16 @@ class LanguageModel(nn.Module):
         embedding_size = CHAR_EMBEDDING if args.level == "char" else args.hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.cell = args.cell
-        self.rnn = CELLS[args.cell](
-            embedding_size,
-            args.hidden_size,
-            num_layers=args.num_layers,
-            dropout=args.dropout if args.num_layers > 1 else 0.0,  # between layers
-            batch_first=True,
-        )
+        between = args.dropout if args.num_layers > 1 else 0.0  # dropout between the layers
+        options = {"num_layers": args.num_layers, "dropout": between, "batch_first": True}
+        self.rnn = CELLS[args.cell](embedding_size, args.hidden_size, **options)
         self.dropout = nn.Dropout(args.dropout)
         self.output = nn.Linear(args.hidden_size, vocab_size)
         if args.level == "word":
             self.output.weight = self.embedding.weight
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # N(0, 1) makes huge logits
         ru.initialise_recurrent(self.rnn)
+        self.layers = self.rnn.all_weights  # for `step`: the same tensors, a list for each layer
 
     def forward(self, inputs: torch.Tensor, state=None) -> tuple:
         """(B, T) symbols, state or None for zeros -> logits (B, T, V), state after the last."""
@@ -303,7 +230,7 @@ class LanguageModel(nn.Module):
     def step(self, symbol: torch.Tensor, states: list) -> tuple[torch.Tensor, list]:
         """One symbol (B,), one state per layer -> logits (B, V), the new states; no dropout."""
         layer_input, new_states = self.embedding(symbol), []  # (B, E)
-        for weights, state in zip(self.rnn.all_weights, states):
+        for weights, state in zip(self.layers, states):
             new_states.append(STEPS[self.cell](layer_input, state, *weights))
             layer_input = new_states[-1][0] if self.cell == "lstm" else new_states[-1]  # h_t (B, H)
         return self.output(layer_input), new_states
@@ -318,8 +245,31 @@ class LanguageModel(nn.Module):
 # 3. Training and evaluation
 # ----------------------------------------------------------------------
 
-RESTART = 0.02
-EARLY = (0, 100, 300)  # updates of the first epoch before which the network writes a line
+
+# --amp, automatic mixed precision: matrices are multiplied in bfloat16, numbers of 16 bits.  They
+# have fewer digits than float32 (3, not 7) but its range, so a small gradient loses precision and
+# does not become 0: the loss need not be scaled up, as it must be for float16.  The weights, the
+# loss and Adam stay in float32, and so does all that is not training.  Faster only where the
+# processor multiplies bfloat16 itself: a CPU that did not took 2.7 times as long per update.
+def mixed_precision(device: torch.device, args: argparse.Namespace):
+    return torch.autocast(device.type, torch.bfloat16, enabled=args.amp)
+
+
+@torch.no_grad()
+def require_amp(model, device: torch.device, args: argparse.Namespace) -> None:
+    """Raise UserError where this processor cannot compute the model in bfloat16."""
+    try:
+        with mixed_precision(device, args):
+            model.eval()(torch.zeros(1, 1, dtype=torch.long, device=device))
+    except RuntimeError:
+        raise ru.UserError(
+            f"--amp: this {device.type} computes no {args.cell} in bfloat16; train without --amp"
+        ) from None
+
+
+def detach(state):
+    """The same numbers without their past; the state of an LSTM is a pair (h, c)."""
+    return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
 
 
 # Truncated back-propagation through time.  The state is carried from one chunk to the next, so
@@ -330,41 +280,27 @@ EARLY = (0, 100, 300)  # updates of the first epoch before which the network wri
 # Pitfall: with a state that is always carried, the network hardly ever sees the zeros that each
 # prompt starts from, and wrote "DACXBY?AQjQ?TXp" after its first line break.  So one chunk in 50
 # starts from zeros.
-def detach(state):
-    """The same numbers without their past; the state of an LSTM is a pair (h, c)."""
-    return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+RESTART = 0.02
+EARLY = (0, 100, 300)  # updates of the first epoch before which the network writes a line
 
 
-# --amp, automatic mixed precision: matrices are multiplied in bfloat16, numbers of 16 bits.  They
-# have fewer digits than float32 (3, not 7) but its range, so a small gradient loses precision and
-# does not become 0: the loss need not be scaled up, as it must be for float16.  The weights, the
-# loss and Adam stay in float32, and so does all that is not training.  Faster only where the
-# processor multiplies bfloat16 itself: a CPU that did not took 2.7 times as long per update.
 def train_epoch(model, streams, optimizer, vocab, epoch: int, args) -> dict:
     """Read every stream once, from its beginning; return what was measured."""
-    starts = range(0, streams[0].shape[1], args.sequence_length)
-    total_steps, step = args.epochs * len(starts), (epoch - 1) * len(starts)
-    draws = (torch.rand(()) for _ in starts)
-    if NUM_PROCESSES > 1:  # see section 6: all start from zeros together...
-        draws = iter(from_all(list(draws))[0])
-    if RANK:  # ... but drop different units
-        torch.manual_seed(args.seed + epoch * NUM_PROCESSES + RANK)
-    plain = getattr(model, "module", model)  # the model that DDP is wrapped around
-    device = plain.output.bias.device
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=args.amp)
+    plain = getattr(model, "module", model)  # without what section 6 wraps around it
+    device, num_chunks = plain.output.bias.device, streams[0].shape[1] // args.sequence_length
+    step, total_steps = (epoch - 1) * num_chunks, args.epochs * num_chunks
     state, loss_sum, norm_sum, samples = None, 0.0, 0.0, []
-    for start in ru.progress(starts, desc=f"epoch {epoch}"):
-        chunk = slice(start, start + args.sequence_length)
-        inputs, targets = (stream[:, chunk].to(device, torch.long) for stream in streams)  # (B, T)
+    model.train()
+    for chunk, restart in chunks(num_chunks, epoch, args):
         if epoch == 1 and step in EARLY:
             samples.append([step, write_line(plain, vocab, args)])
-        model.train()
         for group in optimizer.param_groups:
             group["lr"] = ru.learning_rate(step, total_steps, args.lr)
 
-        if args.stateless or next(draws) < RESTART:
+        inputs, targets = (stream[:, chunk].to(device, torch.long) for stream in streams)  # (B, T)
+        if restart:
             state = None
-        with autocast:
+        with mixed_precision(device, args):
             logits, state = model(inputs, state)  # (B, T, V)
         state = detach(state)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())  # mean of B * T
@@ -375,18 +311,30 @@ def train_epoch(model, streams, optimizer, vocab, epoch: int, args) -> dict:
 
         step += 1
         loss_sum += loss.item()
-    loss_sum = sum(from_all(loss_sum)) / NUM_PROCESSES
-    ru.check_finite(loss_sum, epoch)
+    train_loss = sum(from_all(loss_sum)) / NUM_PROCESSES / num_chunks
+    ru.check_finite(train_loss, epoch)
     samples.append([step, write_line(plain, vocab, args)])
-    means = {"train_loss": loss_sum / len(starts), "gradient_norm": norm_sum / len(starts)}
-    return {**means, "samples": samples}
+    return {"train_loss": train_loss, "gradient_norm": norm_sum / num_chunks, "samples": samples}
+
+
+def chunks(num_chunks: int, epoch: int, args) -> Iterator[tuple[slice, bool]]:
+    """The place of each chunk in the streams, and whether the state is set to zeros before it."""
+    restarts = (args.stateless or bool(torch.rand(()) < RESTART) for _ in range(num_chunks))
+    if NUM_PROCESSES > 1:  # see section 6: all start from zeros together...
+        restarts = from_all(list(restarts))[0]
+    if RANK:  # ... but drop different units
+        torch.manual_seed(args.seed + epoch * NUM_PROCESSES + RANK)
+    for k, restart in zip(ru.progress(range(num_chunks), desc=f"epoch {epoch}"), restarts):
+        yield slice(k * args.sequence_length, (k + 1) * args.sequence_length), restart
 
 
 def train(model, data: dict, vocab, args) -> tuple[list[dict], dict]:
     """Train for up to `args.epochs`; return the history and the epoch of least validation loss."""
     streams = make_streams(data["train"], args.batch_size, args.sequence_length)
     streams = [stream.chunk(NUM_PROCESSES)[RANK] for stream in streams]  # the share of this process
-    fused = ru.fused_adam_works(model.output.bias.device)
+    # AdamW is Adam with weight decay: each update also shrinks every weight by the factor
+    # 1 - 0.01 * lr (0.01 is PyTorch's default).  Like dropout, a brake on learning by heart.
+    fused = ru.fused_adam_works(model.output.bias.device)  # fused: one pass over all weights (05)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, fused=fused)
     stopper = ru.EarlyStopping(args.patience)
     config = {k: v for k, v in ru.training_config(args).items() if k not in WRITING_FLAGS}
@@ -397,7 +345,7 @@ def train(model, data: dict, vocab, args) -> tuple[list[dict], dict]:
         history, best = record["history"], record["best"]
     network = DistributedDataParallel(model) if NUM_PROCESSES > 1 else model
 
-    print(f"\nepoch  train loss  val loss  bits per {args.level}  norm before clip  seconds")
+    print(f"\nepoch  train loss  val loss  bits per {args.level}  grad norm  seconds")
     with ru.interruptible(args, history):
         while len(history) < args.epochs and not stopper.should_stop:
             started = time.perf_counter()
@@ -410,12 +358,10 @@ def train(model, data: dict, vocab, args) -> tuple[list[dict], dict]:
             if improved:
                 best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
             if args.save_model and RANK == 0:
-                # The best model, complete: --prompt needs nothing but this file.
-                contents = {"vocab": vocab.get_itos(), "config": config, **best}
-                ru.save_checkpoint(args.path, TUTORIAL, **contents)
-                done = [*history, row]
-                ru.save_training_state(args.path, TUTORIAL, **resumable, history=done, best=best)
-            history.append(row)  # only now has the epoch happened, for Ctrl-C as well
+                tokens = vocab.get_itos()
+                ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, vocab=tokens)
+            # Last, so that Ctrl-C while saving does not count this epoch as finished.
+            history.append(row)
             print_epoch(row, improved)
     if len(history) < args.epochs:
         print(f"stopped early: no better validation loss for {args.patience} epochs")
@@ -427,7 +373,7 @@ def train(model, data: dict, vocab, args) -> tuple[list[dict], dict]:
 def print_epoch(row: dict, improved: bool) -> None:
     print(
         f"{row['epoch']:5d}  {row['train_loss']:10.4f}  {row['val_loss']:8.4f}"
-        f"  {row['val_bits']:13.3f}  {row['gradient_norm']:16.2f}"
+        f"  {row['val_bits']:13.3f}  {row['gradient_norm']:9.2f}"
         f"  {row['seconds']:7.1f}{'  *' if improved else ''}"
     )
     for updates, line in row["samples"]:
@@ -437,6 +383,9 @@ def print_epoch(row: dict, improved: bool) -> None:
 # The loss is -log p(next symbol), in nats.  Divided by log 2 it is in bits: what a symbol would
 # take in a file compressed with this model.  exp(loss) is the perplexity: the network is as
 # unsure as if it had to guess among so many equally likely symbols.
+# Pitfall: at --level word all rare words are one symbol, <unk>, in the loss of the network and of
+# the n-grams, and easier to guess than the words would be.  The smaller the vocabulary, the lower
+# the perplexity: compare it only where the vocabulary is the same.
 def scores(loss: float) -> dict[str, float]:
     return {"loss": loss, "bits": loss / math.log(2), "perplexity": math.exp(min(loss, 700))}
 
@@ -462,7 +411,7 @@ def evaluate(model, ids: torch.Tensor, steps: int = 2000) -> dict[str, float]:
 COUNTED = 5_000_000
 
 
-def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, float]]:
+def score_baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, float]]:
     """Losses of the unigram and the best n-gram model, its order chosen on validation."""
     parts = [data["train"][-COUNTED:], data["test"][1:], data["val"][1:]]
     ids, start, num_test = torch.cat(parts).numpy(), len(parts[0]), len(parts[1])
@@ -513,13 +462,17 @@ def generate(model, vocab, prompt: list[int], length: int, seed: int, **choice) 
     """Yield `length` symbols that follow `prompt`; `choice` goes to next_probabilities."""
     generator, states = torch.Generator().manual_seed(seed), model.zero_states()
     prompt = torch.tensor(prompt, device=model.output.bias.device)  # (T,)
+    banned, symbols = torch.zeros(len(vocab)), vocab.get_itos()
+    banned[vocab[ru.Vocab.UNK]] = -math.inf  # "something rare" cannot be written down
     for symbol in prompt.split(1):
         logits, states = model.step(symbol, states)  # (1, V)
     for _ in range(length):
-        logits = logits[0].cpu()
-        logits[vocab[ru.Vocab.UNK]] = -math.inf  # "something rare" cannot be written down
-        index = torch.multinomial(next_probabilities(logits, **choice), 1, generator=generator)
-        yield vocab.lookup_token(index.item())
+        probabilities = next_probabilities(logits[0].cpu() + banned, **choice)
+        # A draw is a race: symbol i waits for a random time, 1 / p_i on average, and the first to
+        # come is written.  torch.multinomial does the same, and longer checks what it is given.
+        waiting = torch.empty_like(probabilities).exponential_(generator=generator)
+        index = (probabilities / waiting).argmax(0, keepdim=True)  # (1,)
+        yield symbols[index.item()]
         logits, states = model.step(index.to(prompt.device), states)
 
 
@@ -538,6 +491,7 @@ def encode_prompt(prompt: str, vocab, level: str) -> list[int]:
 
 def write_samples(model, vocab, args) -> list[str]:
     """Print `args.num_samples` texts, symbol by symbol as they arise; return them."""
+    torch.set_num_threads(1)  # one symbol is too little work to share
     choice = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
     prompt, texts = encode_prompt(args.prompt or "", vocab, args.level), []
     for number in range(args.num_samples):
@@ -563,7 +517,7 @@ def write_line(model, vocab, args) -> str:
 # Is it writing or reciting?  A network can lower its loss by learning passages by heart.  So for
 # each temperature: which share of its words, and of its pairs of words, are different ("distinct-
 # n", Li et al. 2016; a text that repeats itself has few), and which is the longest piece that
-# stands in the training text letter for letter?  People repeat themselves and quote too, so the
+# is in the training text letter for letter?  People repeat themselves and quote too, so the
 # same is measured on unseen text of the same length.
 def distinct_n(text: str, n: int) -> float:
     """The share of different n-grams among all n-grams of words."""
@@ -573,7 +527,7 @@ def distinct_n(text: str, n: int) -> float:
 
 
 def longest_copy(text: str, source: str) -> str:
-    """The longest piece of `text` that stands in `source`."""
+    """The longest piece of `text` that is in `source`."""
     longest = ""
     for start in range(len(text)):
         # A piece that starts here matters only if it is longer than the longest so far.
@@ -659,21 +613,25 @@ def find_units(model, vocab, ids: torch.Tensor) -> tuple[list[dict], np.ndarray,
 
 def plot_units(found: list[dict], states: np.ndarray, text: str, plt, title: str):
     """A passage, three times: its characters coloured by the state of each of the best units."""
-    width, height, begin = 70, 7, text.find("\n\n") + 2
-    figure, panels = plt.subplots(len(found[:3]), 1, figsize=(9, 6.6), squeeze=False)
+    begin = text.find("\n\n") + 2
+    lines = text[begin:].replace("\t", " ").split("\n")[:7]
+    width = min(70, max(1, *map(len, lines)))
+    size = (max(6, 1.5 + 0.115 * width), 0.7 + 2 * len(found[:3]))  # inches
+    figure, panels = plt.subplots(len(found[:3]), 1, figsize=size, squeeze=False)
     options = {"ha": "center", "va": "center", "family": "monospace", "fontsize": 9}
     options |= {"parse_math": False, "in_layout": False}  # the letters need no room of their own
     for axes, row in zip(panels[:, 0], found):
-        grid, place = np.full((height, width), np.nan), begin
-        for line, words in enumerate(text[begin:].replace("\t", " ").split("\n")[:height]):
-            for column, letter in enumerate(words[:width]):
-                grid[line, column] = states[place + column, row["unit"]]
-                axes.text(column, line, letter, **options)
-            place += len(words) + 1
-        image = axes.imshow(grid, cmap="RdBu", vmin=-1, vmax=1, aspect="auto", alpha=0.7)
+        grid, place = np.full((len(lines), width), np.nan), begin
+        for number, line in enumerate(lines):
+            for column, letter in enumerate(line[:width]):
+                h_t = grid[number, column] = states[place + column, row["unit"]]
+                color = "white" if abs(h_t) > 0.6 else "black"
+                axes.text(column, number, letter, color=color, **options)
+            place += len(line) + 1
+        image = axes.imshow(grid, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
         axes.set_axis_off()
         name = f"unit {row['unit']}: {row['feature']} (correlation {row['correlation']:+.2f})"
-        axes.set_title(name, fontsize=10)
+        axes.set_title(name, fontsize=10, loc="left")
     figure.colorbar(image, ax=panels, label="state h_t", shrink=0.8)
     figure.suptitle(f"What does a unit of the state stand for?{title}")
     return figure
@@ -706,10 +664,10 @@ def plot_next_symbols(model, vocab, ids: torch.Tensor, level: str, plt, title: s
     return figure
 
 
-def plot_training(history: list[dict], reference: dict, level: str, plt, title: str):
+def plot_training(history: list[dict], baselines: dict, level: str, plt, title: str):
     """Left: the loss of both splits.  Right: what the network wrote along the way."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), width_ratios=(1, 1.3))
-    lines = [(f"{name}, validation", loss["val"]) for name, loss in reference.items()][1:]
+    lines = [(f"{name}, validation", loss["val"]) for name, loss in baselines.items()][1:]
     ru.plot_curves(left, history, "loss", f"loss (nats per {level})", lines)
     both_ways = (lambda nats: nats / math.log(2), lambda bits: bits * math.log(2))
     left.secondary_yaxis("right", functions=both_ways).set_ylabel(f"bits per {level}")
@@ -743,11 +701,9 @@ NUM_PROCESSES = int(os.environ.get("WORLD_SIZE", 1))
 def join_processes(args: argparse.Namespace) -> None:
     """Connect the processes that torchrun has started, and give each a GPU where there are any."""
     if args.batch_size % NUM_PROCESSES:
-        raise ru.UserError(
-            f"--batch-size {args.batch_size}: {NUM_PROCESSES} processes share it equally; give a "
-            f"multiple of {NUM_PROCESSES}"
-        )
-    backend = "gloo"  # carries what lies in the CPU's memory; NCCL, what lies in a GPU's
+        share = f"{NUM_PROCESSES} processes share it equally; give a multiple of {NUM_PROCESSES}"
+        raise ru.UserError(f"--batch-size {args.batch_size}: {share}")
+    backend = "gloo"  # for what is in the CPU's memory; NCCL for what is in a GPU's
     if ru.get_device(args.device).type == "cuda":
         backend, args.device = "cpu:gloo,cuda:nccl", f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(ru.get_device(args.device))
@@ -760,32 +716,6 @@ def from_all(value) -> list:
     if NUM_PROCESSES > 1:
         dist.all_gather_object(values, value)
     return values
-
-
-# Pitfall: Ctrl-C reaches every process, and once more through torchrun.  If another process left
-# first, process 0 would wait for its gradients in vain, and never say what is saved.
-def stop_once(*_) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if RANK == 0:
-        raise KeyboardInterrupt
-    threading.Timer(3, os._exit, [130]).start()
-
-
-@contextlib.contextmanager
-def one_voice() -> Iterator[None]:
-    """Around `main`: process 0 alone prints, and what all do wrong is said once."""
-    if NUM_PROCESSES > 1:
-        signal.signal(signal.SIGINT, stop_once)
-    if RANK == 0:
-        yield
-        return
-    unread = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
-            yield
-    except BaseException:
-        time.sleep(20)  # if process 0 has failed as well, torchrun ends this one meanwhile
-        raise
 
 
 # %% ------------------------------------------------------------------
@@ -804,13 +734,11 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--epochs", type=ru.at_least(1), default=12, help="passes over the training text")
     add("--prompt", metavar="TEXT", help="what to go on from (with --path: no training)")
     datasets = ("auto", "shakespeare", "code", "embedded")
-    words = "code: the library of this Python; embedded: code, in place of shakespeare"
+    words = "auto: shakespeare, or embedded data where it is not available; code: Python's library"
     add("--dataset", choices=datasets, default="auto", help=words)
     add("--data", metavar="PATH", help="your own UTF-8 text file, or a folder of them")
-    add("--save-model", action="store_true", help="keep the best model and the state to resume")
-    add("--path", help="the checkpoint (default: models/10_text_generation.pt)")
-    add("--eval-only", action="store_true", help="score the checkpoint at --path, train nothing")
-    add("--quick", action="store_true", help="a tiny run on embedded text, to see that it works")
+    quick = "a tiny run on embedded data, to see that it works"
+    add("--quick", action="store_true", help=quick)
 
     add = parser.add_argument_group("writing").add_argument
     add("--max-length", type=ru.at_least(1), default=500, help="symbols to write")
@@ -824,18 +752,19 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--level", choices=("char", "word"), default="char", help="what a symbol is")
     add("--cell", choices=tuple(CELLS), default="lstm", help="the recurrent layer")
     add("--hidden-size", type=ru.at_least(1), default=384, help="numbers in the state h_t")
-    add("--num-layers", type=ru.at_least(1), default=1, help="recurrent layers on each other")
-    add("--dropout", type=ru.between(0, 0.95), default=0.1, help="share zeroed around each layer")
+    add("--num-layers", type=ru.at_least(1), default=1, help="stacked recurrent layers")
+    add("--dropout", type=ru.between(0, 0.95), default=0.1, help="share of activations zeroed")
     add("--lr", type=ru.between(0, 10, open_low=True), default=5e-3, help="peak learning rate")
     add("--batch-size", type=ru.at_least(1), default=32, help="streams read side by side")
     add("--sequence-length", type=ru.at_least(1), default=64, help="symbols in a chunk")
     add("--amp", action="store_true", help="train in bfloat16, where that is fast")
     add("--stateless", action="store_true", help="start every chunk of training from a zero state")
-    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: any")
-    add("--patience", type=ru.at_least(0), default=4, help="epochs without progress; 0: endless")
-    most = "use the text's beginning only; 0: all of it, from a file in --output-dir"
+    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: no clipping")
+    patience = "epochs without improvement before stopping; 0: never stop early"
+    add("--patience", type=ru.at_least(0), default=4, help=patience)
+    most = "use only the beginning of the text; 0: all of it, from a file in --output-dir"
     add("--max-chars", type=ru.at_least(0), default=2_000_000, help=most)
-    add("--resume", action="store_true", help="go on with an interrupted run, same flags")
+    ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=2)
     return ru.parse_arguments(parser, argv, QUICK)
 
@@ -861,78 +790,76 @@ def introduce(model, data: dict, vocab, args, device) -> None:
         print(f"{name:<10}{row[0, :8].tolist()} = {decode(row[0, :8], vocab)!r}")
 
 
-def report(test: dict, reference: dict, history: list[dict], count: int, args) -> None:
+def report(test: dict, baselines: dict, history: list[dict], count: int, args) -> None:
     lines = {f"the network, on all {count:,} {args.level}s": test}
-    lines |= {name: scores(loss["test"]) for name, loss in reference.items()}
+    lines |= {name: scores(loss["test"]) for name, loss in baselines.items()}
     print()
     for name, line in lines.items():
         print(f"{'test':<10}{line['loss']:.4f} nats  {line['bits']:.4f} bits", end="")
         print(f"  perplexity {line['perplexity']:.2f}  {name}")
-    name = list(reference)[-1]
-    better = [row["epoch"] for row in history if row["val_loss"] < reference[name]["val"]]
+    name = list(baselines)[-1]
+    better = [row["epoch"] for row in history if row["val_loss"] < baselines[name]["val"]]
     if better:
         print(f"{'':<10}on validation better than the {name} since epoch {better[0]}")
 
 
-def draw_figures(model, vocab, data, history, reference, found, args, title) -> list[Path]:
+def draw_figures(model, vocab, data, history, baselines, found, args, title) -> list[Path]:
     """Draw and save every figure; return their paths."""
     plt, line = ru.get_pyplot(args.show), data["val"][:400]
     figures = {"next_symbols": plot_next_symbols(model, vocab, line, args.level, plt, title)}
     if found[0]:
         figures["hidden_units"] = plot_units(*found, plt, title)
     if history:  # --eval-only has none
-        figures["training"] = plot_training(history, reference, args.level, plt, title)
-    return [ru.save_figure(fig, args.output_dir, name, args.show) for name, fig in figures.items()]
+        figures["training_curves"] = plot_training(history, baselines, args.level, plt, title)
+    return ru.save_figures(figures, args)
 
 
-@one_voice()
+@ru.one_voice(RANK, NUM_PROCESSES)  # process 0 alone prints
 def main(argv=None) -> dict:
     started = time.perf_counter()
     args = parse_args(argv)
     if NUM_PROCESSES > 1:
         join_processes(args)
-    trains = args.save_model or args.resume
-    if args.prompt is not None and args.path and not (trains or args.eval_only):
-        # The checkpoint alone writes: no data, no training.
-        ru.set_threads(args.threads)
+    if ru.answers_alone(args, args.prompt):
         model, vocab, record = load_model(args.path, ru.get_device(args.device))
         args.level = record["config"]["level"]
         return {"samples": write_samples(model, vocab, args)}
 
-    device = ru.start_run(args, TUTORIAL)
-    print(f"{TUTORIAL}: can a network that guesses the next symbol write?\n")
+    device, vocab, history = ru.start_run(args, TUTORIAL), None, []
     if args.eval_only:
         model, vocab, best = load_model(args.path, device)
         ru.take_trained_settings(args, best["config"], ("data", "dataset", "max_chars"))
-    data, vocab, embedded = load_data(args, vocab if args.eval_only else None)
+    symbol = "word" if args.level == "word" else "character"
+    print(f"{TUTORIAL}: can a network that guesses the next {symbol} write?\n")
+    data, vocab, embedded = load_data(args, vocab)
     if not args.eval_only:
         model = LanguageModel(len(vocab), args).to(device)
+    if args.amp:
+        require_amp(model, device, args)
     introduce(model, data, vocab, args, device)
 
-    history, train_started = [], time.perf_counter()
     if not args.eval_only:
         history, best = train(model, data, vocab, args)
         model.load_state_dict(best["weights"])
-    train_seconds = time.perf_counter() - train_started
     if NUM_PROCESSES > 1:
         dist.destroy_process_group()
     if RANK:
         return {}  # the rest is for process 0
 
     test = evaluate(model, data["test"])  # the only look at the test text
-    reference = baselines(data, len(vocab), args.level)
-    report(test, reference, history, len(data["test"]) - 1, args)
+    baselines = score_baselines(data, len(vocab), args.level)
+    report(test, baselines, history, len(data["test"]) - 1, args)
     ladder = temperature_ladder(model, vocab, data, args)
     found = find_units(model, vocab, data["val"][1:10_001]) if args.level == "char" else [[]]
 
     figures, title = [], " (embedded data)" if embedded else ""
     if not args.no_plots:
-        figures = draw_figures(model, vocab, data, history, reference, found, args, title)
+        figures = draw_figures(model, vocab, data, history, baselines, found, args, title)
     metrics = ru.write_metrics(
         args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
         parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
-        baselines={name: loss["test"] for name, loss in reference.items()}, test=test,
-        ladder=ladder, units=found[0], train_seconds=round(train_seconds, 3),
+        baselines={name: loss["test"] for name, loss in baselines.items()}, test=test,
+        ladder=ladder, units=found[0],
         items_per_second=ru.items_per_second(len(history) * len(data["train"]), history),
     )  # fmt: skip
     ru.print_files(args, figures)

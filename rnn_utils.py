@@ -7,11 +7,12 @@ the lessons, and every script shows its own.
 
 Read it in any order, or not at all.  The sections:
 
-    1  Errors and start-up     UserError, DataUnavailable, run
+    1  Errors and start-up     UserError, DataUnavailable, run, one_voice
     2  Devices and seeds       get_device, set_threads, set_seed, rng_state, restore_rng_state
     3  Data files              data_file, download, load_or_embedded
     4  Text                    basic_english, char_tokenizer, Vocab, read_text,
-                               read_blocks, number_tokens, read_labelled_text, read_imdb,
+                               list_folder, read_blocks, read_files, number_tokens, blocks,
+                               numbered_once, read_labelled_text, read_imdb,
                                Corpus, load_imdb,
                                read_series, load_goog, check_stretches,
                                read_pairs, load_multi30k, digit_strings, tokenise_pairs,
@@ -38,12 +39,14 @@ import gzip
 import hashlib
 import http.client
 import io
+import itertools
 import json
 import math
 import os
 import platform
 import queue
 import random
+import signal
 import sys
 import tarfile
 import textwrap
@@ -113,6 +116,34 @@ def run(main: Callable[[], Any]) -> None:
         # The reader of our output has gone, as in `python 04_simple_rnn.py | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def one_voice(rank: int, num_processes: int) -> Iterator[None]:
+    """Around a `main` that runs in several processes: process 0 alone prints, errors too.
+
+    Ctrl-C reaches every process, and once more through torchrun.  If another process left first,
+    process 0 would wait for it in vain, and never say what is saved.
+    """
+
+    def stop_once(*_) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if rank == 0:
+            raise KeyboardInterrupt
+        threading.Timer(3, os._exit, [130]).start()
+
+    if num_processes > 1:
+        signal.signal(signal.SIGINT, stop_once)
+    if rank == 0:
+        yield
+        return
+    unread = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
+            yield
+    except BaseException:
+        time.sleep(20)  # if process 0 has failed as well, torchrun ends this one meanwhile
+        raise
 
 
 # %% ------------------------------------------------------------------
@@ -563,6 +594,17 @@ def read_text(path) -> str:
     return "".join(read_blocks(path))
 
 
+def list_folder(folder, pattern: str = "[!.]*") -> list[Path]:
+    """The files of a folder that hold anything, in the order of their names."""
+    files = [file for file in sorted(Path(folder).glob(pattern)) if file.is_file()]
+    if not files:
+        raise UserError(f"{folder}: no files in this folder; put UTF-8 text files there")
+    files = [file for file in files if file.stat().st_size]
+    if not files:
+        raise UserError(f"{folder}: no text in it, all its files are empty")
+    return files
+
+
 def read_blocks(path, size: int = 1 << 22) -> Iterator[str]:
     """Read a text as `read_text` does, in pieces of `size` bytes and up to the next line end.
 
@@ -597,6 +639,21 @@ def _decode(raw: bytes, path, first_line: int) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def read_files(files: Sequence[Path], max_chars: int = 0) -> Iterator[str]:
+    """The text of several files, some millions of characters at a time; between two a line break.
+
+    It ends after `max_chars` characters; 0: with the last file.
+    """
+    left = max_chars or math.inf
+    for file in files:
+        line_break = ["\n"] if file != files[0] else []
+        for text in itertools.chain(line_break, read_blocks(file)):
+            yield text[: min(left, len(text))]
+            left -= len(text)
+            if left <= 0:
+                return
+
+
 def number_tokens(texts: Iterable[Sequence[str]], file=None) -> tuple[list[str], np.ndarray]:
     """Number tokens in the order in which they are first met.
 
@@ -616,6 +673,57 @@ def number_tokens(texts: Iterable[Sequence[str]], file=None) -> tuple[list[str],
         for piece in pieces:
             piece.tofile(out)
     return list(number), np.memmap(file, np.int32, "r+")
+
+
+BLOCK = 1 << 22
+
+
+def blocks(ids: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of (N,) numbers, one stretch after another: at no time is all of it in memory."""
+    return (ids[k : k + BLOCK] for k in range(0, len(ids), BLOCK))
+
+
+def numbered_once(file, texts: Sequence[Path], level: str, number: Callable, vocab=None) -> Vocab:
+    """Write a text as numbers to `file`, unless they are there already; return their vocabulary.
+
+    `number(path)` writes them to `path` and returns them, mapped into memory, with their Vocab.
+    A record beside `file` says which `texts`, `level` and Vocab its numbers come from; where
+    that has changed, or is not the `vocab` asked for, they are written again.  Raises UserError
+    for a text that cannot be read and a file that cannot be written.
+    """
+    file, record = Path(file), Path(file).with_suffix(".json")
+    try:
+        stats = [[str(text.resolve()), text.stat().st_size, text.stat().st_mtime] for text in texts]
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    source = {"level": level, "files": stats}
+    try:
+        kept = json.loads(record.read_text(encoding="utf-8"))
+        whole = kept["source"] == source and file.stat().st_size == kept["bytes"]
+        if whole and (vocab is None or vocab.get_itos() == kept["vocab"]):
+            print(f"{'data':<10}prepared before, in {file}")
+            return Vocab(kept["vocab"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no record, or a damaged one
+    print(f"{'data':<10}writing all of it as numbers to {file}")
+    part = file.with_name(f"{file.name}.{os.getpid()}")  # renamed when whole: another run may be
+    try:  # reading the old file, and keeps it
+        record.unlink(missing_ok=True)
+        ids, vocab = number(part)
+        ids.flush()
+        contents = {"source": source, "bytes": ids.nbytes, "vocab": vocab.get_itos()}
+        del ids  # Windows renames no file that is mapped
+        os.replace(part, file)
+        record.write_text(json.dumps(contents), encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{file}: cannot be written ({error.strerror}); make room, choose another "
+            "--output-dir, or read less with --max-chars"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):  # gone already, or on Windows still mapped
+            part.unlink()
+    return vocab
 
 
 class LabelledText(NamedTuple):
@@ -1060,7 +1168,7 @@ def check_stretches(
 
 
 def read_pairs(path) -> list[tuple[str, str]]:
-    """Read pairs of texts, one pair a line, source and target parted by a tab.
+    """Read pairs of texts, one pair a line, source and target separated by a tab.
 
         go on!\tcontinue !
         i am cold.\tj'ai froid.\tCC-BY 2.0 (France)
@@ -1097,7 +1205,7 @@ def load_multi30k(data_dir=None, offline: bool = False) -> dict[str, list[tuple[
     """English-French captions of photographs: {"train": [(english, french), ...], "val", "test"}.
 
     29,000, 1,014 and 1,000 pairs; "test" is test_2016_flickr.  Raises DataUnavailable where a
-    file cannot be had, UserError where one is damaged.  Source: Elliott et al. 2016, 2017.
+    file is not available, UserError where one is damaged.  Source: Elliott et al. 2016, 2017.
     """
     splits = {}
     for split, stem in (("train", "train"), ("val", "val"), ("test", "test_2016_flickr")):
@@ -1279,22 +1387,6 @@ def encode_pairs(pairs: Sequence[tuple], vocabs: Sequence[Vocab], device="cpu") 
     return PairSplit(list(pairs), *(tensor.to(device) for tensor in tensors))
 
 
-def thin_out(pairs: Sequence[tuple[str, str]], max_examples: int | None) -> list[tuple[str, str]]:
-    """For `--max-examples`: about so many distinct (text, label) pairs, each label's share kept.
-
-    A label keeps at least 10 of its pairs.  The choice is the same in every run.
-    """
-    distinct = sorted(set(pairs))
-    if not max_examples or max_examples >= len(distinct):
-        return distinct
-    random.Random(0).shuffle(distinct)
-    share, of_label = max_examples / len(distinct), collections.defaultdict(list)
-    for pair in distinct:
-        of_label[pair[1]].append(pair)
-    kept = [rows[: max(10, round(share * len(rows)))] for rows in of_label.values()]
-    return [pair for rows in kept for pair in rows]
-
-
 # %% ------------------------------------------------------------------
 # 6. Training
 # ----------------------------------------------------------------------
@@ -1466,26 +1558,32 @@ def linear_baselines(
 
 
 def sequence_scores(
-    outputs: Sequence[tuple], references: Sequence[tuple], with_bleu: bool = False
+    outputs: Sequence[tuple], wanted: Sequence[tuple], task: str
 ) -> dict[str, float]:
-    """Compare N answers, tuples of tokens, with what they should be.
+    """Compare N answers, tuples of tokens, with the ones `wanted`, which never hold <unk>.
 
-    `token_accuracy`: the share of the reference tokens that stand at the same place in the
-    answer; `exact_match`: the share of the answers in which nothing is wrong; and `bleu`.
+    `token_accuracy`: the share of the wanted tokens that are at the same place in the answer;
+    `exact_match`: the share of the answers in which nothing is wrong; and, where the task is
+    to "translate", `bleu`.
     """
-    right = sum(a == b for pair in zip(outputs, references) for a, b in zip(*pair))
-    exact = sum(output == reference for output, reference in zip(outputs, references))
+    right = sum(a == b for pair in zip(outputs, wanted) for a, b in zip(*pair))
+    exact = sum(output == target for output, target in zip(outputs, wanted))
     scores = {
-        "token_accuracy": right / sum(map(len, references)),
-        "exact_match": exact / len(references),
+        "token_accuracy": right / sum(map(len, wanted)),
+        "exact_match": exact / len(wanted),
     }
-    return scores | ({"bleu": bleu(outputs, references)} if with_bleu else {})
+    return scores | ({"bleu": bleu(outputs, wanted)} if task == "translate" else {})
+
+
+def main_measure(task: str) -> str:
+    """The one of `sequence_scores` that counts: BLEU where there are many right answers."""
+    return "bleu" if task == "translate" else "exact_match"
 
 
 def scores_by_length(
-    pairs: Sequence[tuple], outputs: Sequence, measure: Callable, width: int = 1, fewest: int = 1
+    pairs: Sequence[tuple], outputs: Sequence, task: str, width: int = 1, fewest: int = 1
 ) -> dict[int, float]:
-    """`measure(outputs, references)` of the (source, target) `pairs` of each source length.
+    """The main measure of the answers to the (source, target) `pairs` of each source length.
 
     `width` lengths at a time count as one, given by their middle; groups of less than
     `fewest` pairs are left out.  Returns {length: value}, for `plot_by_length`.
@@ -1494,7 +1592,7 @@ def scores_by_length(
     for (source, target), output in zip(pairs, outputs):
         groups[(len(source) - 1) // width * width + (width + 1) // 2].append((output, target))
     return {
-        length: measure(*zip(*rows))
+        length: sequence_scores(*zip(*rows), task)[main_measure(task)]
         for length, rows in sorted(groups.items())
         if len(rows) >= fewest
     }
@@ -1531,12 +1629,26 @@ def print_pair_epoch(row: dict, improved: bool) -> None:
     )
 
 
-def print_pair_scores(rows: dict[str, dict], num_pairs: int) -> None:
-    """Print a line of scores for each way to answer the test pairs."""
-    print(f"\n{'test':<10}{num_pairs:,} pairs (the loss is with teacher forcing)")
+def report_pair_test(
+    splits: dict[str, list], test: dict, searched: list | None, epoch: int, args: argparse.Namespace
+) -> dict[str, float]:
+    """Print a line of scores for each way to answer the test pairs; return the baselines.
+
+    `test` holds the scores of the greedy answers of the best `epoch`.  Those of `searched`, the
+    answers of beam search if there was one, are put into test["beam"].
+    """
+    wanted = [target for _, target in splits["test"]]
+    rows = {f"greedy (epoch {epoch}, chosen on validation)": dict(test)}
+    if searched:
+        test["beam"] = sequence_scores(searched, wanted, args.task)
+        rows[f"beam search, K = {args.beam_size}"] = test["beam"]
+    baselines = pair_baselines(splits, args.task)
+    rows |= {name: {main_measure(args.task): value} for name, value in baselines.items()}
+    print(f"\n{'test':<10}{len(wanted):,} pairs (the loss is with teacher forcing)")
     for name, scores in rows.items():
         values = [f"{key.replace('_', ' ')} {value:.4f}   " for key, value in scores.items()]
         print(f"{'':<10}{''.join(values)}{name}")
+    return baselines
 
 
 def translation_memory(train: Sequence[tuple], sources: Sequence) -> list:
@@ -1557,16 +1669,15 @@ def translation_memory(train: Sequence[tuple], sources: Sequence) -> list:
     return [train[row][1] for row in nearest]
 
 
-def pair_baselines(splits: dict[str, list], measure: str) -> dict[str, float]:
-    """What a network must beat: the `measure` of answers to the test pairs that need none.
+def pair_baselines(splits: dict[str, list], task: str) -> dict[str, float]:
+    """What a network must beat: the main measure of answers to the test pairs that need none.
 
-    `measure` is one of `sequence_scores`.  The answers are the source as it is (names and numbers
-    survive that), and a translation memory.
+    The answers are the source as it is (names and numbers survive that), and a translation memory.
     """
-    sources, targets = zip(*splits["test"])
+    sources, wanted = zip(*splits["test"])
     memory = translation_memory(splits["train"], sources)
     return {
-        name: sequence_scores(outputs, targets, with_bleu=measure == "bleu")[measure]
+        name: sequence_scores(outputs, wanted, task)[main_measure(task)]
         for name, outputs in {"source unchanged": sources, "translation memory": memory}.items()
     }
 
@@ -1581,13 +1692,45 @@ def print_pairs(batch, vocabs: Sequence[Vocab]) -> None:
             print(f"{'':<10}{name:<8}{' '.join(vocab.lookup_tokens(tokens[index]))}")
 
 
+def print_unknown(tokens: Iterable[str], vocab: Vocab) -> None:
+    """Say which tokens of a source the network has never met."""
+    unknown = [token for token in tokens if token not in vocab]
+    if unknown:
+        print(f"     read as <unk>, never seen in training: {' '.join(unknown)}")
+
+
+def load_pair_model(path, tutorial: str, build: Callable, device) -> tuple:
+    """Rebuild a model from its checkpoint; return it, its two vocabularies, and the record.
+
+    `build(source_size, target_size, settings)` makes the model.
+    """
+    checkpoint = load_checkpoint(path, tutorial)
+    with restoring(path):
+        vocabs = [Vocab(tokens) for tokens in checkpoint["vocabs"]]
+        model = build(*map(len, vocabs), argparse.Namespace(**checkpoint["config"]))
+        model.load_state_dict(checkpoint["weights"])
+    return model.to(device), vocabs, checkpoint
+
+
+def take_pair_settings(args: argparse.Namespace, trained: dict) -> None:
+    """`take_trained_settings` for pairs; raises UserError for --data where no model translates."""
+    toy = trained["task"] != "translate"
+    if toy and args.data:
+        raise UserError(
+            f"--data: the model at {args.path} cannot translate, it was trained for "
+            f"{trained['task']} only; drop --data"
+        )
+    # Generated pairs are the same ones only if every setting is.
+    take_trained_settings(args, trained, () if toy else ("data", "dataset", "max_examples"))
+
+
 def bleu(outputs: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
     """BLEU of a corpus of tokenised sentences, 0 to 100; one reference for each output.
 
         BLEU = 100 * min(1, exp(1 - r / c)) * (p_1 p_2 p_3 p_4)^(1/4)
 
     p_n is the precision of n-grams: of all groups of n successive words in the outputs, the
-    share that stands in the reference of the same sentence.  A group counts at most as often
+    share that appears in the reference of the same sentence.  A group counts at most as often
     as the reference has it, or "the the the" would be perfect.  r and c are the numbers of
     words in all references and all outputs: precision alone would reward one safe word, so
     outputs that are too short pay for it.  Counts are summed over the corpus before dividing;
@@ -1983,11 +2126,17 @@ def plot_heatmap(axes, matrix, row_names, column_names, label: str | None, **ima
         axes.figure.colorbar(image, ax=axes, label=label)
 
 
-def plot_by_length(axes, curves: dict[str, dict], measure: str, trained_to: int | None = None):
+# What the length of a source counts, for the axes of figures.
+LENGTH_UNITS = {"translate": "tokens", "reverse": "digits", "copy": "digits"}
+LENGTH_UNITS |= {"add": "characters", "dates": "characters"}
+
+
+def plot_by_length(axes, curves: dict[str, dict], label: str, task: str, trained_to=None):
     """Draw one curve of {source length: value} for each name in `curves`.
 
-    `trained_to` marks the greatest length in training: what fails left of the line is
-    capacity, what fails right of it is generalisation.
+    `label` names the value, and `task` decides what a length counts.  `trained_to` marks the
+    greatest length in training: what fails left of the line is capacity, what fails right of it
+    is generalisation.
     """
     for (name, values), marker in zip(curves.items(), "osD^vPX"):
         lengths = sorted(values)
@@ -1996,7 +2145,7 @@ def plot_by_length(axes, curves: dict[str, dict], measure: str, trained_to: int 
     if trained_to is not None:
         axes.axvline(trained_to + 0.5, color=GREY, linestyle="--", label="longest in training")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set(xlabel="source length (tokens)", ylabel=measure)
+    axes.set(xlabel=f"source length ({LENGTH_UNITS[task]})", ylabel=label)
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=9)
 

@@ -1,11 +1,12 @@
 """Rebuild docs/results.json, the figure, and the tables of README and TEACHING, from real runs.
 
     python docs/build_results.py RUNS     # every metrics.json below RUNS, made by the scripts
-    python docs/build_results.py          # table and figure from docs/results.json as it stands
+    python docs/build_results.py          # table and figure from docs/results.json as it is
 
 Each script writes a metrics.json into its --output-dir.  Run each with --seed 0, 1 and 2 into
-folders of their own below RUNS (names do not matter), then this program.  Only runs on real
-data with default flags count: embedded or --quick runs and runs with --max-examples are refused.
+folders of their own below RUNS (names do not matter), then this program.  What RUNS has nothing
+about keeps its old record.  Only runs on real data with default flags count: embedded, --quick
+and --eval-only runs are refused.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FIGURE = ROOT / "docs" / "images" / "when_do_i_need_an_rnn.png"
 
 
 class Entry(NamedTuple):
-    """One row of the figure: what a network and the best classical baseline reach."""
+    """One row of the figure: what a network and the best of its baselines reach."""
 
     tutorial: str
     dataset: str
@@ -90,26 +91,45 @@ ENTRIES = (
           of_test("bits"), bits),
 )  # fmt: skip
 
-# (script, flags of the run if any, question, data, expected)
+
+class Chapter(NamedTuple):
+    """One row of README's table."""
+
+    script: str
+    title: str  # of its section in README
+    question: str
+    data: str
+    model: str
+    figure: str
+    target: str
+
+
 CHAPTERS = (
-    ("01_sequence_basics", "", "what is a sequence, and why does order matter?", "generated", "-"),
-    ("02_text_preprocessing", "", "how does text become numbers a network can read?",
-     "sentences, `imdb`", "-"),
-    ("03_time_series_basics", "", "how does a series become examples, without fooling oneself?",
-     "sine, GOOG", "-"),
-    ("04_simple_rnn", "", "which of 18 languages does a surname come from?", "`names`", "70-75 %"),
-    ("05_lstm_sentiment", "", "is a film review for or against, and which cell remembers?",
-     "`imdb`", "85-90 %"),
-    ("06_gru_time_series", "", "can a GRU forecast, and does it know how good it is?",
-     "sine, chaos, GOOG", "a low error"),
-    ("07_bidirectional_rnn", "", "what does it change to read from both ends?", "`trec`, `imdb`",
-     "88-92 %"),
-    ("08_seq2seq_basic", "", "can one vector carry a whole sequence?", "digits, `multi30k`",
-     "95 % and more"),
-    ("09_attention_mechanism", "", "what does a translator look at while it writes?", "`multi30k`",
-     "better than without attention"),
-    ("10_text_generation", "", "can a network that guesses the next character write?",
-     "`shakespeare`, code", "text samples"),
+    Chapter("01_sequence_basics", "Sequences", "What is a sequence, and why does order matter?",
+            "generated patterns", "RNN vs. a bag of values", "01_recall", "-"),
+    Chapter("02_text_preprocessing", "Text", "How does text become numbers a network can read?",
+            "sentences", "skip-gram embeddings", "02_padding", "-"),
+    Chapter("03_time_series_basics", "Time series", "How does a series become examples, without "
+            "fooling oneself?", "sine, GOOG prices", "linear models, nearest neighbours",
+            "03_fooling", "-"),
+    Chapter("04_simple_rnn", "Vanilla RNN", "Which of 18 languages does a surname come from?",
+            "`names`", "embedding → RNN → linear", "04_letter_by_letter", "70-75 %"),
+    Chapter("05_lstm_sentiment", "LSTM", "Is a film review for or against, and which cell "
+            "remembers?", "`imdb`", "embedding → LSTM → pooling → linear", "05_word_by_word",
+            "85-90 %"),
+    Chapter("06_gru_time_series", "GRU", "Can a GRU forecast, and does it know how good it is?",
+            "sine, Mackey-Glass, GOOG", "GRU → linear", "06_fan", "a low error"),
+    Chapter("07_bidirectional_rnn", "Both directions", "What changes when a network reads from "
+            "both ends?", "`trec`", "embeddings → Bi-LSTM → pooling → linear", "07_direction",
+            "88-92 %"),
+    Chapter("08_seq2seq_basic", "Sequence to sequence", "Can one vector carry a whole sequence?",
+            "digits", "encoder LSTM → decoder LSTM", "08_by_length", "95 % or more"),
+    Chapter("09_attention_mechanism", "Attention", "What does a translator look at while it "
+            "writes?", "`multi30k`", "Bi-LSTM → attention → LSTM", "09_alignments",
+            "a gain over no attention"),
+    Chapter("10_text_generation", "Text generation", "Can a network that guesses the next "
+            "character write?", "`shakespeare`", "embedding → LSTM → linear", "10_hidden_units",
+            "text samples"),
 )  # fmt: skip
 
 
@@ -121,6 +141,9 @@ def notes(metrics: dict) -> str:
     if metrics["tutorial"] == "03_time_series_basics":
         at_random, by_time = metrics["skill_at_random_and_by_time"]["5 neighbours, GOOG"]
         return f"skill of one model: {at_random:+.2f} split at random, {by_time:+.2f} by time"
+    if metrics["tutorial"] == "09_attention_mechanism" and metrics.get("compare"):
+        seed, without = metrics["config"]["seed"], metrics["compare"]["test"]["bleu"]
+        return f"without attention {without:.1f} (seed {seed})"
     return ""
 
 
@@ -137,14 +160,24 @@ def read_runs(folder: Path) -> dict[tuple[str, str], list[dict]]:
     return {key: [by_seed[seed] for seed in sorted(by_seed)] for key, by_seed in runs.items()}
 
 
-def collect(runs: dict) -> dict[str, Any]:
-    """What docs/results.json holds: one record per entry, and the times of every script."""
-    records, seconds = [], defaultdict(list)
-    for (tutorial, _), all_metrics in runs.items():
-        seconds[tutorial] += [metrics["total_seconds"] for metrics in all_metrics]
+def collect(runs: dict, old: dict[str, Any]) -> dict[str, Any]:
+    """What docs/results.json holds: one record per entry, and the times of the default runs.
+
+    `old` is what it held before; what `runs` says nothing about is taken from there.
+    """
+    records, usual = [], {}
+    for entry in ENTRIES:
+        usual.setdefault(entry.tutorial, entry.dataset)  # 06 has three data sets; time the first
+    seconds = {
+        tutorial: [round(metrics["total_seconds"]) for metrics in all_metrics]
+        for (tutorial, dataset), all_metrics in runs.items()
+        if usual.get(tutorial, dataset) == dataset
+    }
+    kept = {record["name"]: record for record in old.get("records", [])}
     for entry in ENTRIES:
         all_metrics = runs.get((entry.tutorial, entry.dataset), [])
         if not all_metrics:
+            records += [kept[entry.name]] if entry.name in kept else []
             continue
         chosen = [best(entry.baselines(metrics), entry.perfect) for metrics in all_metrics]
         records.append({
@@ -155,12 +188,11 @@ def collect(runs: dict) -> dict[str, Any]:
             "baseline": chosen[0][0], "baseline_values": [round(value, 4) for _, value in chosen],
         })  # fmt: skip
     versions = next(iter(runs.values()))[0]["versions"]
+    said = {key[0]: text for key, metrics in runs.items() if (text := notes(metrics[0]))}
     return {
         "records": records,
-        "notes": {key[0]: text for key, metrics in runs.items() if (text := notes(metrics[0]))},
-        "seconds": {
-            name: [round(s) for s in sorted(all_)] for name, all_ in sorted(seconds.items())
-        },
+        "notes": {**old.get("notes", {}), **said},
+        "seconds": dict(sorted({**old.get("seconds", {}), **seconds}.items())),
         "versions": {key: versions[key] for key in ("python", "torch")},
     }
 
@@ -178,26 +210,38 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return statistics.fmean(values), min(values), max(values)
 
 
+def shown(value: float, measure: str) -> str:
+    """A value with as many digits as its differences between seeds deserve."""
+    digits = {"BLEU": ".1f", "bits per character": ".2f", "RMSE": "#.3g"}
+    return format(value, digits.get(measure, ".3f"))
+
+
 def draw(results: dict) -> None:
     """The figure: for each record, the share of the best baseline's error that is removed."""
     plt = ru.get_pyplot()
-    records = results["records"][::-1]
-    figure, axes = plt.subplots(figsize=(9, 0.45 * len(records) + 1.4))
+    records = sorted(results["records"], key=lambda record: statistics.fmean(removed(record)))
+    figure, axes = plt.subplots(figsize=(9, 0.46 * len(records) + 1.5))
     for row, record in enumerate(records):
         mean, low, high = interval([100 * share for share in removed(record)])
         color = ru.BLUE if mean > 0 else ru.ORANGE
-        axes.barh(row, mean, color=color, height=0.6)
+        axes.barh(row, mean, color=color, height=0.62, alpha=0.85)
         axes.plot([low, high], [row, row], color=ru.BLACK, lw=2)
-        value = statistics.fmean(record["network"])
-        reference = statistics.fmean(record["baseline_values"])
-        text = f"{value:.3g} against {reference:.3g} ({record['measure']}; {record['baseline']})"
+        value, reference = (
+            shown(statistics.fmean(record[key]), record["measure"])
+            for key in ("network", "baseline_values")
+        )
+        text = f"{value} vs. {reference}  ({record['measure']}; {record['baseline']})"
         inside = mean > 60
-        axes.text(2 if inside else max(high, 0) + 2, row, text, va="center", fontsize=8.5,
+        axes.text(2 if inside else max(high, 0) + 2, row, text, va="center", fontsize=9.5,
                   color="white" if inside else ru.BLACK)  # fmt: skip
     axes.axvline(0, color=ru.GREY)
     axes.set_yticks(range(len(records)), [record["name"] for record in records])
-    axes.set(xlim=(min(-35, axes.get_xlim()[0]), 105))
-    axes.set_xlabel("share of the best classical baseline's error that the network removes (%)")
+    axes.set(xlim=(min(-35, axes.get_xlim()[0]), 122), ylim=(-0.6, len(records) + 0.1))
+    axes.set_xticks(range(-20, 101, 20))
+    options = {"ha": "center", "va": "center", "fontweight": "bold"}
+    axes.text(-17, len(records) - 0.3, "baseline wins", color=ru.ORANGE, **options)
+    axes.text(18, len(records) - 0.3, "network wins", color=ru.BLUE, **options)
+    axes.set_xlabel("share of the best baseline's error that the network removes (%)")
     axes.set_title("When do I need an RNN?")
     ru.save_figure(figure, FIGURE.parent, FIGURE.stem)
 
@@ -207,27 +251,35 @@ def readable(seconds: float) -> str:
 
 
 def table(results: dict) -> str:
-    """README's table of the ten scripts, in Markdown."""
+    """README's table of the ten scripts, in Markdown; each picture leads to a section."""
     lines = [
-        "| script | the question it answers | data | time | measured | best classical baseline "
-        "| expected |",
-        "|---|---|---|---|---|---|---|",
+        "| chapter | question, data and network | time | measured | best baseline | target |",
+        "|---|---|---|---|---|---|",
     ]
-    for script, flags, question, data, expected in CHAPTERS:
-        seconds = results["seconds"].get(script)
-        time = readable(min(seconds)) if seconds else "-"  # the others had busy neighbours
+    for chapter in CHAPTERS:
+        number = chapter.script[:2]
+        anchor = f"{number}-{chapter.title.lower().replace(' ', '-')}"
+        picture = f'<img src="docs/images/{chapter.figure}.png" width="120" alt="">'
+        seconds = results["seconds"].get(chapter.script)
         measured, references = [], []
         for record in results["records"]:
-            if record["tutorial"] == script:
-                mean, low, high = interval(record["network"])
-                spread = f" ({low:.3f} to {high:.3f})" if len(record["network"]) > 1 else ""
-                measured.append(f"{record['name'][3:]}: {record['measure']} {mean:.3f}{spread}")
-                reference = statistics.fmean(record["baseline_values"])
-                references.append(f"{reference:.3f}, {record['baseline']}")
-        measured = measured or [results["notes"].get(script, "-")]
-        command = f"[`{script}.py`]({script}.py)" + (f" `{flags}`" if flags else "")
-        cells = (command, question, data, time, "<br>".join(measured))
-        lines.append(f"| {' | '.join(cells)} | {'<br>'.join(references) or '-'} | {expected} |")
+            if record["tutorial"] == chapter.script:
+                measure = record["measure"]
+                mean, low, high = (shown(v, measure) for v in interval(record["network"]))
+                spread = f" ({low} to {high})" if low != high else ""
+                measured.append(f"{record['name'][3:]}: {measure} {mean}{spread}")
+                reference = shown(statistics.fmean(record["baseline_values"]), measure)
+                references.append(f"{reference}, {record['baseline']}")
+        measured += filter(None, [results["notes"].get(chapter.script)])
+        cells = (
+            f"[{picture}<br>{number} {chapter.title}](#{anchor})",
+            f"{chapter.question}<br>{chapter.data}: {chapter.model}<br>`{chapter.script}.py`",
+            readable(min(seconds)) if seconds else "-",  # the others had busy neighbours
+            "<br>".join(measured),
+            "<br>".join(references) or "-",
+            chapter.target,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -236,7 +288,7 @@ def ranges(results: dict) -> str:
     lines = ["| script | measure | seeds | lowest | mean | highest |", "|---|---|---|---|---|---|"]
     for record in results["records"]:
         mean, low, high = interval(record["network"])
-        values = " | ".join(f"{value:.4f}" for value in (low, mean, high))
+        values = " | ".join(shown(value, record["measure"]) for value in (low, mean, high))
         lines.append(
             f"| {record['name']} | {record['measure']} | {len(record['seeds'])} | {values} |"
         )
@@ -260,7 +312,8 @@ def main(argv: list[str]) -> None:
         runs = read_runs(Path(argv[0]))
         if not runs:
             raise ru.UserError(f"{argv[0]}: no metrics.json below this folder")
-        ru.write_json(RESULTS, collect(runs))
+        old = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        ru.write_json(RESULTS, collect(runs, old))
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     FIGURE.parent.mkdir(exist_ok=True)
     draw(results)

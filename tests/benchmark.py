@@ -48,18 +48,17 @@ import time
 from pathlib import Path
 from typing import Callable
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence
-
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 sys.path[:0] = [str(TESTS), str(ROOT)]
 
 import rnn_utils as ru
 
+import torch
+import torch.nn.functional as F
 from helpers import load_script
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("[0-9][0-9]_*.py"))
 FUSED = ru.fused_adam_works(torch.device("cpu"))
@@ -323,12 +322,12 @@ def batching(args) -> list[dict]:
 
 
 CELLS = ("RNN", "LSTM", "GRU")
-B, T, E, H, NUM_CLASSES = 64, 50, 64, 128, 10  # of the next two parts
+B, E, H = 64, 100, 128  # of the next two parts
 
 
 def cells(args) -> list[dict]:
-    """(c) forward and backward of a cell written by hand and of PyTorch's (B=64 T=50 E=64 H=128)"""
-    inputs, rows = torch.randn(B, T, E), []
+    """(c) forward and backward of a cell by hand and of PyTorch's (B=64 T=50 E=100 H=128)"""
+    inputs, rows = torch.randn(B, 50, E), []
     for name, script in zip(CELLS, SCRIPTS[3:6]):
         ours = getattr(load_script(script), f"HandWritten{name}")(E, H)
         layers = {"by hand": ours, "nn": getattr(nn, name)(E, H, batch_first=True)}
@@ -343,14 +342,20 @@ def cells(args) -> list[dict]:
     return rows
 
 
+T, V = 200, 5_000  # chapter 05's texts: embedding -> recurrent layer -> mean -> one logit
+
+
 def torch_step(cell: str) -> Callable:
-    """One update of a classifier that reads the last state."""
-    rnn, output = getattr(nn, cell)(E, H, batch_first=True), nn.Linear(H, NUM_CLASSES)
-    optimizer = torch.optim.Adam([*rnn.parameters(), *output.parameters()])
-    inputs, targets = torch.randn(B, T, E), torch.randint(NUM_CLASSES, (B,))
+    """One update of a network that reads words and answers yes or no."""
+    table, output = nn.Embedding(V, E), nn.Linear(H, 1)
+    rnn = getattr(nn, cell)(E, H, batch_first=True)
+    weights = [weight for layer in (table, rnn, output) for weight in layer.parameters()]
+    optimizer = torch.optim.Adam(weights, fused=FUSED)
+    inputs, targets = torch.randint(V, (B, T)), torch.randint(2, (B,)).float()
 
     def update():
-        F.cross_entropy(output(rnn(inputs)[0][:, -1]), targets).backward()
+        logits = output(rnn(table(inputs))[0].mean(dim=1))[:, 0]
+        F.binary_cross_entropy_with_logits(logits, targets).backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -361,11 +366,12 @@ def keras_step(cell: str) -> Callable:
     """The same update in Keras 3, compiled where its backend can."""
     import keras
 
-    rnn = getattr(keras.layers, "SimpleRNN" if cell == "RNN" else cell)(H)
-    model = keras.Sequential([keras.Input((T, E)), rnn, keras.layers.Dense(NUM_CLASSES)])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer="adam", loss=loss)
-    inputs, targets = torch.randn(B, T, E).numpy(), torch.randint(NUM_CLASSES, (B,)).numpy()
+    layers = keras.layers
+    rnn = getattr(layers, "SimpleRNN" if cell == "RNN" else cell)(H, return_sequences=True)
+    pooling, output = layers.GlobalAveragePooling1D(), layers.Dense(1)
+    model = keras.Sequential([keras.Input((T,)), layers.Embedding(V, E), rnn, pooling, output])
+    model.compile(optimizer="adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    inputs, targets = torch.randint(V, (B, T)).numpy(), torch.randint(2, (B, 1)).float().numpy()
     return lambda: model.train_on_batch(inputs, targets)
 
 
@@ -390,7 +396,7 @@ def busy_process():
 
 
 def threads(args) -> list[dict]:
-    """(d) one update by threads, alone and beside a busy process (B=64 T=50 E=64 H=128)"""
+    """(d) one update by threads, alone and beside a busy process (B=64 T=200 E=100 H=128)"""
     plans = [("PyTorch", count, torch_step) for count in sorted({1, 2, 4, os.cpu_count()})]
     backend, rows = keras_backend(), []
     if backend:  # TensorFlow and JAX choose their threads themselves
@@ -405,7 +411,7 @@ def threads(args) -> list[dict]:
         for cell in CELLS:
             one, two = median_ms(alone[cell]), median_ms(beside[cell])
             row = {"cell": cell, "library": library, "threads": own, "alone ms": one}
-            row.update({"busy ms": two, "busy / alone": two / one})
+            row |= {"words/s": 1000 * B * T / one, "busy ms": two, "busy / alone": two / one}
             rows.append({**row, "seconds": [alone[cell], beside[cell]]})
     return sorted(rows, key=lambda row: CELLS.index(row["cell"]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 
 import rnn_utils as ru
 
@@ -227,6 +228,14 @@ def test_bag_stays_near_chance_while_the_rnn_passes_95_percent(task, chance):
     assert updates == args.updates  # it had all the training there was
     _, rnn, _ = script.train_and_test(script.SmallRNN, *setting)
     assert rnn > 0.95
+
+
+def test_the_updates_that_are_counted_are_those_that_were_made(monkeypatch):
+    made, clip = [], ru.clip_gradients
+    monkeypatch.setattr(ru, "clip_gradients", lambda *a: made.append(1) or clip(*a))
+    task, args = partial(script.recall_task, delay=1), script.parse_args(["--updates", "300"])
+    _, _, updates = script.train_and_test(script.SmallRNN, task, script.NUM_SYMBOLS, 0, args, "cpu")
+    assert updates == len(made) < 300  # it ended early
 
 
 # --- the command line --------------------------------------------------------------------

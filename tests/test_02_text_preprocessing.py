@@ -228,12 +228,18 @@ def test_padding_share_by_hand():
 
 
 def test_buckets_waste_less_and_the_cut_holds(capsys):
-    *_, encoded, _ = prepare()
-    sentences, batches, share = script.study_batches(encoded, script.parse_args([]))
+    _, num_train, *_, encoded, _ = prepare()
+    sentences, batches, share = script.study_batches(encoded, num_train, script.parse_args([]))
     assert share["bucketed"] < 0.1 < 0.3 < share["random"]
     for parts in batches.values():
         assert sorted(i for part in parts for i in part) == list(range(len(encoded)))
     assert max(map(len, sentences)) == share["cut"] < share["longest"]
+
+
+def test_the_cut_is_chosen_on_train_only():
+    encoded = [torch.full((length,), 2) for length in [5] * 90 + [50] * 10]
+    _, _, measures = script.study_batches(encoded, 90, script.parse_args([]))
+    assert measures["cut"] == 5 and measures["longest"] == 50
 
 
 def test_packing_by_hand():
@@ -312,6 +318,23 @@ def test_the_command_line_draws_and_repeats_itself(tmp_path):
     for metrics in (first, again):
         metrics["config"].pop("no_plots")
     assert first == again
+
+
+@pytest.mark.parametrize(
+    ("flags", "drawn"),
+    [
+        (["--min-freq", "8"], True),  # some groups have no known word
+        (["--max-vocab", "12"], False),  # no group has one
+        (["--max-examples", "20"], False),  # there are two in all, too few for a map
+    ],
+)
+def test_groups_without_a_known_word_are_left_out(flags, drawn, tmp_path):
+    metrics = script.main([*flags, "--quick", "--output-dir", str(tmp_path)])
+    assert (tmp_path / "embeddings.png").exists() == drawn
+    assert 0 <= metrics["embeddings"]["same_group"] <= 1
+    known = set(json.loads((tmp_path / "vocab.json").read_text(encoding="utf-8")))
+    unknown = [words for words in script.GROUPS.values() if not known & {w.lower() for w in words}]
+    assert unknown  # the test would be empty without such a group
 
 
 def test_own_text_in_any_script_with_dollars_and_emoji(tmp_path):

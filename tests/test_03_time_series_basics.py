@@ -167,11 +167,8 @@ def baselines_of(values, *flags, season=4):
     stretches = script.split_by_time(len(values), args.gap)
     scaler = script.Scaler("standard", values[stretches["train"]])
     forecasts, targets = script.forecast_baselines(series, stretches, scaler, args)
-    return (
-        forecasts,
-        targets,
-        script.score_baselines(forecasts, targets, values[stretches["train"]]),
-    )
+    scores = script.score_baselines(forecasts, targets, values[stretches["train"]], "y")
+    return forecasts, targets, scores
 
 
 @pytest.mark.parametrize("stride", [1, 3])
@@ -279,14 +276,20 @@ def test_a_long_file_is_thinned_and_says_so(csv_file, tmp_path, capsys):
     assert "stride=4" in printed and "inputs (12235, 50)" in printed
 
 
-def test_long_lines_are_drawn_as_their_range(tmp_path):
-    plt = ru.get_pyplot()
-    figure, axes = plt.subplots()
-    t = np.arange(100_000)
-    script.draw(axes, t, np.sin(2 * np.pi * t / 21))  # every 21st point would be flat
-    x, y = axes.lines[0].get_data()
-    assert len(x) == len(y) < 11_000 and y[0::2].max() < -0.9 and y[1::2].min() > 0.9
+def test_long_lines_are_drawn_whole(tmp_path):
+    plt, t = ru.get_pyplot(), np.arange(100_000)
+    series = script.Series("y", np.sin(2 * np.pi * t / 21), t, "units", 21)
+    figure = script.plot_components(series, slice(None), plt)
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), series.values)
+    figure.savefig(tmp_path / "long.png")  # a line of so many points is no trouble to Agg
     plt.close(figure)
+
+
+def test_stationarity_names_the_means_that_it_prints(capsys):
+    rows = script.describe_stationarity(np.linspace(10.0, 30.0, 200))
+    first, second, *_ = rows["price (dollars)"]
+    text = f"holds at {first:.0f} dollars need not hold at {second:.0f}."
+    assert text in capsys.readouterr().out and (round(first), round(second)) == (15, 25)
 
 
 # The command line

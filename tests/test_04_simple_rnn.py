@@ -59,9 +59,9 @@ def test_hand_written_cell_equals_nn_rnn_in_output_and_gradient():
     ru.set_seed(0)
     ours, theirs = script.HandWrittenRNN(5, 8), torch.nn.RNN(5, 8, batch_first=True)
     with torch.no_grad():
-        theirs.weight_ih_l0.copy_(ours.W_xh.weight)
-        theirs.weight_hh_l0.copy_(ours.W_hh.weight)
-        theirs.bias_ih_l0.copy_(ours.W_xh.bias)
+        theirs.weight_ih_l0.copy_(ours.W_x.weight)
+        theirs.weight_hh_l0.copy_(ours.W_h.weight)
+        theirs.bias_ih_l0.copy_(ours.W_x.bias)
         theirs.bias_hh_l0.zero_()
     inputs = torch.randn(4, 11, 5)
     results = []
@@ -73,10 +73,8 @@ def test_hand_written_cell_equals_nn_rnn_in_output_and_gradient():
     for mine, reference in zip(*results):
         assert mine.shape == reference.shape
         torch.testing.assert_close(mine, reference, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(
-        ours.W_hh.weight.grad, theirs.weight_hh_l0.grad, atol=1e-5, rtol=1e-5
-    )
-    torch.testing.assert_close(ours.W_xh.bias.grad, theirs.bias_ih_l0.grad, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours.W_h.weight.grad, theirs.weight_hh_l0.grad, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours.W_x.bias.grad, theirs.bias_ih_l0.grad, atol=1e-5, rtol=1e-5)
 
 
 VARIANTS = [{}, {"from_scratch": True}, {"cell": "lstm"}, {"num_layers": 2, "cell": "gru"}]
@@ -114,11 +112,13 @@ def test_initialisation_is_orthogonal_for_every_gate_and_layer():
     for layer in range(2):
         for gate in getattr(model.rnn, f"weight_hh_l{layer}").split(7):
             torch.testing.assert_close(gate @ gate.T, torch.eye(7), atol=1e-5, rtol=0)
+        bias = getattr(model.rnn, f"bias_ih_l{layer}") + getattr(model.rnn, f"bias_hh_l{layer}")
+        assert bias[7:14].eq(1).all() and bias.sum() == 7  # the forget gate starts open
     scratch = tiny_model(from_scratch=True).rnn
     torch.testing.assert_close(
-        scratch.W_hh.weight @ scratch.W_hh.weight.T, torch.eye(7), atol=1e-5, rtol=0
+        scratch.W_h.weight @ scratch.W_h.weight.T, torch.eye(7), atol=1e-5, rtol=0
     )
-    assert not scratch.W_xh.bias.any()
+    assert not scratch.W_x.bias.any()
 
 
 def test_model_can_overfit_one_batch():
@@ -213,6 +213,16 @@ def test_embedded_names_repeat_across_languages_so_nothing_can_be_perfect():
     for name, label in set(script.embedded_names()):
         labels_of.setdefault(name, set()).add(label)
     assert sum(len(labels) > 1 for labels in labels_of.values()) > 50
+
+
+def test_thinning_out_keeps_the_shares_and_some_of_each_label():
+    pairs = [(f"a{n}", "A") for n in range(900)] + [(f"b{n}", "B") for n in range(20)]
+    kept = script.thin_out(pairs * 2, 92)  # duplicates do not count
+    labels = [label for _, label in kept]
+    assert len(set(kept)) == len(kept) and set(kept) < set(pairs)
+    assert (labels.count("A"), labels.count("B")) == (90, 10)
+    assert script.thin_out(pairs[::-1], 92) == kept  # the same in every run
+    assert script.thin_out(pairs, None) == script.thin_out(pairs, 5000) == sorted(pairs)
 
 
 def real_names_or_skip():

@@ -73,11 +73,11 @@ def csv_file(tmp_path):
 def test_hand_written_gru_equals_nn_gru_in_output_and_gradient(direction):
     ru.set_seed(1)
     ours, theirs = script.HandWrittenGRU(5, 8), torch.nn.GRU(5, 8, batch_first=True)
+    if direction == "theirs to ours":
+        ours = script.HandWrittenGRU.from_torch(theirs)
     names = {"weight_ih_l0": ours.W_x.weight, "weight_hh_l0": ours.W_h.weight}
     names.update(bias_ih_l0=ours.W_x.bias, bias_hh_l0=ours.W_h.bias)
-    if direction == "theirs to ours":
-        ours.copy_from(theirs)
-    else:
+    if direction == "ours to theirs":
         with torch.no_grad():
             for name, parameter in names.items():
                 getattr(theirs, name).copy_(parameter)
@@ -98,11 +98,12 @@ def test_hand_written_gru_equals_nn_gru_in_output_and_gradient(direction):
 
 
 def test_the_paper_resets_before_the_product_and_pytorch_after():
-    """The difference that the comment in HandWrittenGRU.gates speaks of is real."""
+    """The difference that the comment in HandWrittenGRU.step speaks of is real."""
     ru.set_seed(2)
     cell = script.HandWrittenGRU(2, 5)
     x_t, h_prev = torch.randn(3, 2), torch.randn(3, 5)
-    r_t, _, n_t = cell.gates(x_t, h_prev)
+    h_t, r_t, z_t = cell.step(x_t, h_prev)
+    n_t = (h_t - z_t * h_prev) / (1 - z_t)
     W_hn, b_hn = cell.W_h.weight[10:], cell.W_h.bias[10:]
     x_n = cell.W_x(x_t)[:, 10:]
     torch.testing.assert_close(n_t, torch.tanh(x_n + r_t * (h_prev @ W_hn.T + b_hn)))
@@ -115,7 +116,9 @@ def test_update_gate_of_one_keeps_the_state():
     with torch.no_grad():
         cell.W_x.bias[4:8] = 50.0  # z_t = 1
     h_prev = torch.randn(2, 4)
-    torch.testing.assert_close(cell.step(torch.randn(2, 1), h_prev), h_prev)
+    h_t, _, z_t = cell.step(torch.randn(2, 1), h_prev)
+    torch.testing.assert_close(h_t, h_prev)
+    assert (z_t == 1).all()
 
 
 @pytest.mark.parametrize("cell", script.CELLS)
@@ -124,6 +127,18 @@ def test_recurrent_matrices_start_orthogonal(cell):
         torch.testing.assert_close(gate @ gate.T, torch.eye(7), atol=1e-5, rtol=0)
     for gate in tiny_model(from_scratch=True).rnn.W_h.weight.split(7):
         torch.testing.assert_close(gate @ gate.T, torch.eye(7), atol=1e-5, rtol=0)
+
+
+def test_the_lstm_of_the_comparison_starts_with_its_forget_gate_open():
+    lstm = tiny_model(cell="lstm").rnn
+    bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).split(7)  # input, forget, cell, output
+    assert [gate.tolist() for gate in bias] == [[0.0] * 7, [1.0] * 7, [0.0] * 7, [0.0] * 7]
+
+
+def test_from_scratch_starts_as_the_same_network():
+    windows = torch.randn(5, 9, 1)
+    ours, theirs = tiny_model(from_scratch=True), tiny_model()
+    torch.testing.assert_close(ours(windows), theirs(windows), atol=1e-6, rtol=0)
 
 
 VARIANTS = [{}, {"from_scratch": True}, {"cell": "lstm"}, {"cell": "rnn"}]
@@ -145,6 +160,19 @@ def test_gates_read_are_those_of_the_network():
     torch.testing.assert_close(panels["state h_t"], states[0], atol=1e-6, rtol=0)
     for name in ("reset gate r_t", "update gate z_t"):
         assert panels[name].shape == (9, 7) and 0 < panels[name].min() < panels[name].max() < 1
+
+
+def test_the_fan_shows_what_happened():
+    series, scaler, splits, _ = prepare(script.make_sine(400, 0), "--sequence-length", 12)
+    test = splits["test"]
+    forecast = scaler.to_levels(tiny_model(horizon=20)(test.inputs).detach(), test.today)
+    bands = script.intervals(forecast, np.arange(80.0).reshape(4, 20), scaler)
+    (axes,) = script.plot_fan(series, test, forecast, bands, ru.get_pyplot()).axes
+    lines = {line.get_label(): line.get_xydata() for line in axes.get_lines()}
+    shown = np.r_[lines["known"][:-1], lines["what happened"]]  # they meet at step 0
+    assert shown[:, 0].tolist() == list(range(-39, 21))
+    np.testing.assert_array_equal(shown[:, 1], series.levels[-60:])
+    assert f"step {399 - 20}" in axes.get_xlabel()
 
 
 def test_model_can_overfit_one_batch():
@@ -246,7 +274,7 @@ def test_forecast_at_t_ignores_what_comes_after_t(changes):
     model, results = tiny_model(horizon=20, **changes), []
     for later in (0.0, 50.0):
         changed = values.copy()
-        changed[395:] += later  # lies within the targets of the last windows only
+        changed[395:] += later  # within the targets of the last windows only
         series, scaler, splits, args = prepare(changed, "--season", 24, "--sequence-length", 12)
         results.append(script.forecast_test(model, series, splits, scaler, args))
         assert splits["test"].now.max() < 395
@@ -418,6 +446,9 @@ def test_resumed_run_equals_one_straight_bit_for_bit(tmp_path, monkeypatch):
             script.main(command)
     resumed = script.main([*command, "--resume", "--forecast", "2"])
     assert resumed.pop("forecast") and same_but_for_times(resumed) == same_but_for_times(straight)
+    seconds = sum(row["seconds"] for row in resumed["history"])  # of the first half, too
+    num_windows = 0.7 * 600 - 12 - 4 + 1
+    assert resumed["items_per_second"] == pytest.approx(4 * num_windows / seconds, rel=1e-3)
     weights = [
         ru.load_checkpoint(tmp_path / name, NAME)["weights"] for name in ("m.pt", "straight.pt")
     ]
@@ -453,7 +484,7 @@ def test_stock_claims_no_skill_where_there_is_none(tmp_path, capsys):
     assert metrics["noise"] is None and metrics["config"]["returns"] is True
     assert abs(metrics["test"]["t"]) < 2 and abs(metrics["test"]["skill"]) < 0.1
     printed = capsys.readouterr().out
-    assert "not to be told from persistence" in printed and "better than" not in printed
+    assert "indistinguishable from persistence" in printed and "better than" not in printed
     assert f"{metrics['test']['skill']:+.3f}" in printed
     assert {path.stem for path in tmp_path.glob("*.png")} > {"shadow", "fan", "gates"}
 

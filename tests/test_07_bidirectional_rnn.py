@@ -35,7 +35,8 @@ NAMES = script.Names(ru.Vocab(["<pad>", "<unk>", *WORDS]), LABELS, LABELS)
 
 def settings(**changes):
     chosen = {"direction": "both", "pooling": "meanmax", "hidden_size": 6, "num_layers": 1}
-    chosen.update(dropout=0.0, max_length=50, accumulate_steps=1, clip=0.0, lr=0.1, epochs=1)
+    chosen |= {"dataset": "random words"}
+    chosen.update(dropout=0.0, max_length=50, batch_size=64, clip=0.0, lr=0.1, epochs=1)
     return script.argparse.Namespace(**{**chosen, **changes})
 
 
@@ -181,16 +182,25 @@ class Batches(list):
 
 def test_accumulated_batches_make_the_update_of_one_large_batch():
     split, after = random_split(count=64), []
-    for size, steps in ((64, 1), (16, 4), (10, 7)):  # 10: the remainder is flushed, too
+    for size in (64, 16, 10):  # 10: the last of the seven parts holds only four texts
         model = tiny_model()
-        batches = Batches(rows.tolist() for rows in torch.arange(64).split(size))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        chosen = settings(accumulate_steps=steps, clip=1.0)
-        script.train_epoch(model, split, batches, optimizer, 1, chosen)
+        chosen = settings(batch_size=size, clip=1.0)
+        script.train_epoch(model, split, Batches([list(range(64))]), optimizer, 1, chosen)
         after.append(ru.snapshot(model))
     for weights in after[1:]:
         for name, value in weights.items():
             torch.testing.assert_close(value, after[0][name], atol=1e-6, rtol=0)
+
+
+def test_accumulating_runs_make_the_same_batches(tmp_path):
+    """300 texts are not a multiple of 64: the last update of an epoch is a smaller one."""
+    flags = [*TINY, "--dropout", "0", "--output-dir", str(tmp_path)]
+    sizes = (["--batch-size", "64"], ["--batch-size", "16", "--accumulate-steps", "4"])
+    one, four = (script.main([*flags, *size])["history"] for size in sizes)
+    for first, second in zip(one, four):
+        for name in ("train_loss", "val_loss"):
+            assert second[name] == pytest.approx(first[name], abs=1e-4)
 
 
 def test_every_text_is_seen_once_an_epoch(monkeypatch):

@@ -21,6 +21,8 @@ from helpers import (
     run_here,
     run_script,
     same_but_for_times,
+    score_of,
+    until_eos,
 )
 
 script = load_script("08_seq2seq_basic")
@@ -149,23 +151,6 @@ def test_model_can_overfit_one_batch_and_decodes_what_it_has_learned():
 # ---------------------------------------------------------------- decoding
 
 
-def score_of(model, split, row, words, finished):
-    """Mean log-probability of an answer, from one teacher-forced pass."""
-    tokens = [script.BOS, *VOCAB(words), *([script.EOS] if finished else [])]
-    logits = model(
-        split.sources[row : row + 1, : split.source_lengths[row]],
-        split.source_lengths[row : row + 1],
-        torch.tensor([tokens]),
-    )
-    log_p = logits[0].log_softmax(dim=1)
-    return log_p[range(len(tokens) - 1), tokens[1:]].mean().item()
-
-
-def until_eos(line):
-    line = [*line, script.EOS]
-    return VOCAB.lookup_tokens(line[: line.index(script.EOS)])
-
-
 def sharp_model():
     """Untrained, but with opinions: answers of different lengths, and beams that differ."""
     model = tiny_model()
@@ -180,7 +165,7 @@ def test_beam_size_1_equals_greedy():
     parts = (split.sources, split.source_lengths, 15)
     one = script.greedy(model, *parts)
     two, _ = script.beam_search(model, *parts, beam_size=1)
-    cut = [[until_eos(row) for row in tokens.tolist()] for tokens in (one, two)]
+    cut = [[until_eos(row, VOCAB) for row in tokens.tolist()] for tokens in (one, two)]
     assert cut[0] == cut[1]
     lengths = {len(words) for words in cut[0]}
     assert len(lengths) > 3 and min(lengths) < 14  # some end early, not all at once
@@ -195,8 +180,8 @@ def test_beam_search_scores_what_it_returns_and_beats_greedy_on_average():
         tokens, scores = script.beam_search(model, *parts, beam_size)
         for row in range(0, len(split.pairs), 7):
             line = tokens[row].tolist()
-            words = until_eos(line)
-            expected = score_of(model, split, row, words, script.EOS in line)
+            words = until_eos(line, VOCAB)
+            expected = score_of(model, split, row, words, script.EOS in line, VOCAB)
             assert scores[row].item() == pytest.approx(expected, abs=1e-5)
         means.append(scores.mean().item())
     assert means[1] > means[0] and means[2] > means[0] and means[3] >= means[1]
@@ -210,7 +195,7 @@ def test_a_wide_beam_finds_the_best_of_all_short_answers():
         answers = [((), True)] + [((a,), True) for a in real]
         answers += [((a, b), False) for a in real for b in real]
         best = max(
-            score_of(model, split, row, VOCAB.lookup_tokens(words), finished)
+            score_of(model, split, row, VOCAB.lookup_tokens(words), finished, VOCAB)
             for words, finished in answers
         )
         assert scores[row].item() == pytest.approx(best, abs=1e-5)
@@ -269,22 +254,21 @@ def test_bleu_by_hand():
     assert ru.bleu([()], [tuple("abcde")]) == 0.0
 
 
-def test_sequence_scores_count_references_and_extra_tokens():
-    outputs, references = [("1", "2", "3"), ("1",)], [("1", "2"), ("1",)]
-    scores = ru.sequence_scores(outputs, references)
-    assert scores == {"token_accuracy": 1.0, "exact_match": 0.5}
-    assert ru.sequence_scores([()], [("1", "2")]) == {"token_accuracy": 0.0, "exact_match": 0.0}
+def test_sequence_scores_count_wanted_and_extra_tokens():
+    outputs, wanted = [("1", "2", "3"), ("1",)], [("1", "2"), ("1",)]
+    scores = {"token_accuracy": 1.0, "exact_match": 0.5}
+    assert ru.sequence_scores(outputs, wanted, "reverse") == scores
+    scores["bleu"] = ru.bleu(outputs, wanted)
+    assert ru.sequence_scores(outputs, wanted, "translate") == scores
+    nothing = ru.sequence_scores([()], [("1", "2")], "reverse")
+    assert nothing == {"token_accuracy": 0.0, "exact_match": 0.0}
 
 
 def test_scores_by_length_groups_and_leaves_out_small_groups():
     pairs = [(tuple("a" * n), ("x",)) for n in (1, 4, 5, 8, 8, 9)]
     outputs = [("x",), ("y",), ("x",), ("x",), ("y",), ("x",)]
-
-    def exact(outputs, references):
-        return ru.sequence_scores(outputs, references)["exact_match"]
-
-    assert ru.scores_by_length(pairs, outputs, exact)[8] == 0.5
-    grouped = ru.scores_by_length(pairs, outputs, exact, width=4, fewest=2)
+    assert ru.scores_by_length(pairs, outputs, "reverse")[8] == 0.5
+    grouped = ru.scores_by_length(pairs, outputs, "reverse", width=4, fewest=2)
     assert grouped == {2: 0.5, 6: pytest.approx(2 / 3)}
 
 
@@ -320,10 +304,13 @@ def test_no_sequence_is_in_two_splits_in_any_epoch(task):
         assert script.right_answer("".join(source), task) == "".join(target)
 
 
-def test_longer_pairs_are_longer_than_any_in_training():
+def test_lengths_beyond_those_of_training_are_scored_too():
     args = script.parse_args(["--digits", "5"])
-    longer = script.longer_pairs((VOCAB, VOCAB), args, "cpu")
-    assert {len(source) for source, _ in longer.pairs} == {6, 7}
+    split = digits_split(60, 5)
+    outputs = [target for _, target in split.pairs]
+    curve = script.by_length(tiny_model(), split, outputs, (VOCAB, VOCAB), args)
+    assert set(curve) == {1, 2, 3, 4, 5, 6, 7}
+    assert all((value == 1) == (length <= 5) for length, value in curve.items())
 
 
 def test_decoder_input_and_target_are_shifted_by_one():
@@ -506,7 +493,17 @@ def test_compare_trains_each_and_draws(tmp_path, what, count):
     flags += ["--max-examples", "100"]
     metrics = script.main([*flags, "--output-dir", str(tmp_path)])
     assert len(metrics["compare"]) == count
-    assert (tmp_path / f"{'capacity' if what == 'capacity' else 'teacher_forcing'}.png").exists()
+    assert (tmp_path / f"{what}.png").exists()
+
+
+def test_ctrl_c_in_a_comparison_does_not_say_that_nothing_was_saved(tmp_path, monkeypatch):
+    # The first two calls are the epoch and the test of the model that is saved.
+    monkeypatch.setattr(script, "evaluate", InterruptedAfter(2, script.evaluate))
+    flags = [*TINY, "--epochs", "1", "--compare", "capacity", "--max-examples", "100"]
+    flags += ["--save-model", "--path", str(tmp_path / "m.pt"), "--output-dir", str(tmp_path)]
+    with pytest.raises(KeyboardInterrupt, match="comparison is lost") as stop:
+        script.main(flags)
+    assert "Nothing was saved" not in str(stop.value) and (tmp_path / "m.pt").exists()
 
 
 def test_principal_components_equal_scikit_learns_up_to_their_signs():

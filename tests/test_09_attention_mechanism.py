@@ -20,6 +20,8 @@ from helpers import (
     run_here,
     run_script,
     same_but_for_times,
+    score_of,
+    until_eos,
 )
 
 script = load_script("09_attention_mechanism")
@@ -249,23 +251,6 @@ def test_model_can_overfit_one_batch_and_decodes_what_it_has_learned(kind):
 # ---------------------------------------------------------------- decoding
 
 
-def score_of(model, split, row, words, finished):
-    """Mean log-probability of an answer, from one teacher-forced pass."""
-    tokens = [script.BOS, *VOCAB(words), *([script.EOS] if finished else [])]
-    logits = model(
-        split.sources[row : row + 1, : split.source_lengths[row]],
-        split.source_lengths[row : row + 1],
-        torch.tensor([tokens]),
-    )
-    log_p = logits.log_softmax(dim=1)
-    return log_p[range(len(tokens) - 1), tokens[1:]].mean().item()
-
-
-def until_eos(line):
-    line = [*line, script.EOS]
-    return VOCAB.lookup_tokens(line[: line.index(script.EOS)])
-
-
 @pytest.mark.parametrize("kind", ["general", "dot", "none"])
 def test_beam_size_1_is_greedy(kind):
     model, split = sharp_model(kind), digits_split(30)
@@ -279,7 +264,7 @@ def test_beam_size_1_is_greedy(kind):
             features, state, _ = model.decode(torch.tensor([[token]]), state, memory)
             token = int(model.output(features).argmax())
             greedy.append(token)
-        assert until_eos(tokens[row].tolist()) == until_eos(greedy)
+        assert until_eos(tokens[row].tolist(), VOCAB) == until_eos(greedy, VOCAB)
         found.add(tuple(greedy))
     assert len(found) > 3 and len({len(answer) for answer in found}) > 1
 
@@ -292,7 +277,8 @@ def test_beam_search_scores_what_it_returns_and_beats_greedy_on_average():
         tokens, scores = script.search(model, *parts, beam_size)
         for row in range(0, len(split.pairs), 7):
             line = tokens[row].tolist()
-            expected = score_of(model, split, row, until_eos(line), script.EOS in line)
+            words = until_eos(line, VOCAB)
+            expected = score_of(model, split, row, words, script.EOS in line, VOCAB)
             assert scores[row].item() == pytest.approx(expected, abs=1e-5)
         means.append(scores.mean().item())
     assert means[1] > means[0] and means[2] > means[0] and means[3] >= means[1]
@@ -490,6 +476,28 @@ def test_every_type_runs(tmp_path, kind):
     assert set(metrics["by_length"]) == {kind}
 
 
+def test_a_toy_task_goes_on_while_only_token_accuracy_rises(tmp_path, monkeypatch):
+    evaluate, rising = script.evaluate, iter(range(1, 100))
+
+    def no_answer_is_right_yet(*parts):
+        scores, outputs = evaluate(*parts)
+        return {**scores, "token_accuracy": next(rising) / 100, "exact_match": 0.0}, outputs
+
+    monkeypatch.setattr(script, "evaluate", no_answer_is_right_yet)
+    flags = [*TINY, "--epochs", "5", "--patience", "2", "--output-dir", str(tmp_path)]
+    metrics = script.main(flags)
+    assert len(metrics["history"]) == metrics["best_epoch"] == 5
+
+
+def test_ctrl_c_in_the_comparison_does_not_say_that_nothing_was_saved(tmp_path, monkeypatch):
+    # The first two calls are the epoch and the test of the model that is saved.
+    monkeypatch.setattr(script, "evaluate", InterruptedAfter(2, script.evaluate))
+    flags = [*TINY, "--epochs", "1", "--compare", "--save-model", "--path", str(tmp_path / "m.pt")]
+    with pytest.raises(KeyboardInterrupt, match="comparison is lost") as stop:
+        script.main([*flags, "--output-dir", str(tmp_path)])
+    assert "Nothing was saved" not in str(stop.value) and (tmp_path / "m.pt").exists()
+
+
 def test_compare_trains_the_same_without_attention(tmp_path, capsys):
     metrics = script.main([*TINY, "--compare", "--output-dir", str(tmp_path)])
     assert set(metrics["by_length"]) == {"general", "none"}
@@ -518,7 +526,7 @@ def test_own_pairs_with_a_third_column_and_ten_lines_are_enough(tmp_path, capsys
     assert (tmp_path / "out" / "alignments.png").exists()
 
 
-def test_without_data_dates_stand_in_with_a_warning_nobody_can_miss(tmp_path, monkeypatch, capsys):
+def test_without_data_it_takes_dates_with_a_warning_nobody_can_miss(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     flags = ["--epochs", "1", "--max-examples", "100", "--hidden-size", "8", "--no-plots"]
     metrics = script.main([*flags, "--data-dir", "nothing", "--threads", "1"])
@@ -593,7 +601,7 @@ def test_help_survives_a_cp1252_console_and_imports_nothing_heavy(tmp_path):
     assert_help_imports_nothing_heavy(NAME, "--attention-type")
 
 
-def test_how_long_an_answer_may_be_is_chosen_anew(trained, tmp_path):
+def test_how_long_an_answer_may_be_is_chosen_again(trained, tmp_path):
     path = str(trained[0] / "models" / f"{NAME}.pt")
     flags = ["--eval-only", "--path", path, "--no-plots", "--output-dir", str(tmp_path)]
     metrics = script.main([*flags, "--max-length", "3"])

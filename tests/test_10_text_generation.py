@@ -87,7 +87,7 @@ def test_a_long_text_is_tested_on_a_million_symbols():
 
 
 def test_vocabulary_comes_from_the_training_text_alone(monkeypatch):
-    monkeypatch.setattr(script, "BLOCK", 100)  # of 255 symbols to train on
+    monkeypatch.setattr(ru, "BLOCK", 100)  # of 255 symbols to train on
     args = argparse.Namespace(data="x", level="char", batch_size=2, sequence_length=4)
     words, ids = ru.number_tokens(["d" * 15, "ab" * 127, "c" + "d" * 30])
     vocab = script.build_vocab(words, ids, args)
@@ -97,7 +97,7 @@ def test_vocabulary_comes_from_the_training_text_alone(monkeypatch):
 
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_a_text_on_disk_is_the_text_in_memory(level, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(script, "BLOCK", 1000)
+    monkeypatch.setattr(ru, "BLOCK", 1000)
     read_blocks = ru.read_blocks
     monkeypatch.setattr(ru, "read_blocks", lambda path: read_blocks(path, 500))
     for name in ("a.txt", "b.txt"):
@@ -126,7 +126,7 @@ def test_a_text_on_disk_is_the_text_in_memory(level, tmp_path, monkeypatch, caps
 
 
 @pytest.mark.parametrize("damage", ["cut short", "gone", "no record", "changed", "not JSON"])
-def test_a_damaged_or_old_file_of_numbers_is_written_anew(damage, tmp_path, capsys):
+def test_a_damaged_or_old_file_of_numbers_is_written_again(damage, tmp_path, capsys):
     text, output = tmp_path / "own.txt", tmp_path / "out"
     text.write_text("to be or not to be\n" * 200, encoding="utf-8")
     output.mkdir()
@@ -175,14 +175,24 @@ def test_a_text_that_is_not_there_is_one_line(flags, tmp_path, monkeypatch, caps
     assert not list(tmp_path.rglob("text.*"))  # no half a file
 
 
+@pytest.mark.parametrize("flags", [[], ["--max-chars", "0"]])
+def test_a_folder_of_empty_files_is_one_line(flags, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("hollow").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (Path("hollow") / name).touch()
+    done = run_here(script, ["--quick", "--data", "hollow", *flags], capsys)
+    assert_one_line_error(done, "hollow: no text in it")
+    assert not list(tmp_path.rglob("text.*"))
+
+
 def test_a_mapped_text_takes_no_memory(tmp_path):
-    args = script.parse_args(["--output-dir", str(tmp_path), "--max-chars", "0"])
-    with open(script.mapped_file(args), "wb") as file:
+    with open(tmp_path / "text.int32", "wb") as file:
         try:
             file.truncate(1 << 41)  # a hole: two terabytes, and no disk
         except OSError:
             pytest.skip("no such files on this disk")
-    ids = script.map_numbers(args)
+    ids = script.map_numbers(tmp_path / "text.int32")
     assert len(ids) == 1 << 39 and int(ids[-1]) == 0
 
 
@@ -316,11 +326,19 @@ def test_model_can_overfit_one_batch(monkeypatch):
     assert row["train_loss"] < 0.05
 
 
-def test_amp_trains_in_bfloat16_and_evaluates_in_float32(monkeypatch):
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_amp_trains_in_bfloat16_and_evaluates_in_float32(cell, monkeypatch):
+    try:
+        script.require_amp(tiny_model(cell=cell), CPU, training_args(amp=True, cell=cell))
+    except ru.UserError as error:
+        pytest.skip(str(error))
     monkeypatch.setattr(script, "write_line", lambda *_: "")
     streams, rows, dtypes = script.make_streams(random_ids(2 * 60 + 1), 2, 5), {}, []
     for amp in (False, True):
-        model = tiny_model(hidden_size=32)
+        model = tiny_model(hidden_size=32, cell=cell)
         model.register_forward_hook(lambda *call: dtypes.append(call[-1][0].dtype))
         optimizer = torch.optim.AdamW(model.parameters())
         args = training_args(amp=amp)
@@ -330,6 +348,16 @@ def test_amp_trains_in_bfloat16_and_evaluates_in_float32(monkeypatch):
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
         dtypes.clear()
     assert 0 < abs(rows[True]["train_loss"] - rows[False]["train_loss"]) < 0.01
+
+
+def test_amp_on_a_processor_without_bfloat16_is_an_error_before_training(monkeypatch):
+    def absent(*_):
+        raise RuntimeError("could not create a primitive descriptor")
+
+    model = tiny_model()
+    monkeypatch.setattr(model.rnn, "forward", absent)
+    with pytest.raises(ru.UserError, match="--amp: this cpu computes no lstm in bfloat16"):
+        script.require_amp(model, CPU, training_args(amp=True, cell="lstm"))
 
 
 # ---------------------------------------------------------------- more than one process
@@ -469,7 +497,7 @@ def test_ngram_model_never_says_never():
 def test_order_is_chosen_on_validation_and_unigram_is_the_entropy():
     text = torch.tensor([1, 2, 3, 1, 3, 2] * 400)  # a cycle: no order below 3 knows it
     data = {"train": text[:2040], "val": text[2039:2160], "test": text[2159:]}
-    losses = script.baselines(data, 4, "char")
+    losses = script.score_baselines(data, 4, "char")
     assert next(iter(losses)) == "unigram" and len(losses) == 2
     assert losses["unigram"]["test"] == pytest.approx(math.log(3), abs=0.01)
     best = list(losses)[1]
@@ -540,6 +568,18 @@ def test_same_seed_same_text_and_no_unk_and_no_mode_left_behind():
     assert len(texts[0]) == 40 and "<unk>" not in texts[0]
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_symbols_are_drawn_as_often_as_they_are_likely(temperature):
+    model, vocab, drawn = tiny_model(hidden_size=2), tiny_vocab(), 4000
+    with torch.no_grad():
+        model.output.weight.zero_()
+        model.output.bias.copy_(torch.linspace(-1, 1, 11))
+    text = script.generate(model, vocab, [1], drawn, seed=0, temperature=temperature)
+    counts, logits = collections.Counter(text), model.output.bias.detach()[1:]
+    for symbol, p in zip(vocab.get_itos()[1:], (logits / temperature).softmax(dim=0).tolist()):
+        assert abs(counts[symbol] / drawn - p) < 4 * math.sqrt(p * (1 - p) / drawn)
+
+
 def test_unknown_symbols_of_a_prompt_are_left_out_and_named(capsys):
     vocab = tiny_vocab()
     assert script.encode_prompt("aXbé", vocab, "char") == vocab("ab")
@@ -594,6 +634,22 @@ def test_found_unit_is_the_one_that_knows(monkeypatch, capsys):
     assert "unit   4" in capsys.readouterr().out
 
 
+def test_letters_can_be_read_on_every_colour_and_the_figure_is_as_wide_as_the_text():
+    plt, rows = ru.get_pyplot(), [{"feature": "x", "unit": 1, "correlation": 0.5}]
+    widths = {}
+    for columns in (50, 70, 200):
+        text = "a\n\n" + "bcde\n" + "f" * columns
+        states = np.zeros((len(text), 2))
+        states[3:7, 1] = 0.9, -0.9, 0.5, 0.0
+        figure = script.plot_units(rows, states, text, plt, "")
+        colors = {letter.get_text(): letter.get_color() for letter in figure.axes[0].texts}
+        assert colors == {"b": "white", "c": "white", "d": "black", "e": "black", "f": "black"}
+        assert figure.axes[0].get_xlim() == (-0.5, min(columns, 70) - 0.5)
+        widths[columns] = figure.get_figwidth()
+        plt.close(figure)
+    assert widths[50] < widths[70] == widths[200]
+
+
 # ---------------------------------------------------------------- the command line
 
 
@@ -610,7 +666,7 @@ def test_quick_run_makes_figures_and_beats_the_unigram(tmp_path):
     done = run_script(NAME, "--quick", cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     output = tmp_path / "outputs" / NAME
-    figures = {"next_symbols", "hidden_units", "training"}
+    figures = {"next_symbols", "hidden_units", "training_curves"}
     assert {path.stem for path in output.glob("*.png")} == figures
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["embedded"] is True and metrics["tutorial"] == NAME
@@ -698,7 +754,7 @@ def test_word_level_draws_its_figures(tmp_path, capsys):
     flags = ["--quick", "--level", "word", "--max-chars", "20000", "--hidden-size", "16"]
     script.main([*flags, "--max-length", "10", "--output-dir", str(tmp_path)])
     capsys.readouterr()
-    assert {path.stem for path in tmp_path.glob("*.png")} == {"next_symbols", "training"}
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"next_symbols", "training_curves"}
 
 
 def test_early_stopping_and_the_end_of_the_schedule_say_so(tmp_path, capsys):

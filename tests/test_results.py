@@ -54,7 +54,7 @@ def write_runs(folder, *all_metrics):
 
 def test_collects_one_value_for_each_seed_and_the_best_baseline(tmp_path):
     folder = write_runs(tmp_path, metrics_of(1, 0.7), metrics_of(0, 0.8))
-    results = build.collect(build.read_runs(folder))
+    results = build.collect(build.read_runs(folder), {})
     (record,) = results["records"]
     assert record["seeds"] == [0, 1] and record["network"] == [0.8, 0.7]
     assert record["baseline"] == "n-grams" and record["baseline_values"] == [0.75, 0.75]
@@ -62,6 +62,32 @@ def test_collects_one_value_for_each_seed_and_the_best_baseline(tmp_path):
     assert build.removed(record) == pytest.approx([0.2, -0.2])
     assert results["seconds"] == {"04_simple_rnn": [60, 60]}
     assert "accuracy 0.750 (0.700 to 0.800)" in build.table(results)
+
+
+def test_what_was_not_run_again_keeps_its_record(tmp_path):
+    names = {"name": "04 language of a name", "network": []}
+    old = {"records": [RESULTS["records"][0], names], "notes": {"02_text_preprocessing": "half"}}
+    old["seconds"] = {"01_sequence_basics": [7]}
+    results = build.collect(build.read_runs(write_runs(tmp_path, metrics_of())), old)
+    assert results["records"][0] == RESULTS["records"][0]
+    assert [record["network"] for record in results["records"][1:]] == [[0.8]]
+    assert results["notes"] == old["notes"]
+    assert results["seconds"] == {"01_sequence_basics": [7], "04_simple_rnn": [60]}
+
+
+def test_times_are_those_of_the_default_data_set(tmp_path):
+    stock = {"tutorial": "06_gru_time_series", "dataset": "stock", "baselines": {"persistence": 3}}
+    stock |= {"test": {"rmse": 2.0}, "total_seconds": 8.0}
+    sine = {**stock, "dataset": "sine", "total_seconds": 26.0}
+    folder = write_runs(tmp_path, metrics_of(**stock), metrics_of(**sine))
+    assert build.collect(build.read_runs(folder), {})["seconds"] == {"06_gru_time_series": [26]}
+
+
+def test_every_picture_in_the_table_exists_and_leads_to_a_section():
+    readme = build.README.read_text(encoding="utf-8")
+    for chapter in build.CHAPTERS:
+        assert (ROOT / "docs" / "images" / f"{chapter.figure}.png").is_file()
+        assert f"\n### {chapter.script[:2]} {chapter.title}\n" in readme
 
 
 @pytest.mark.parametrize(

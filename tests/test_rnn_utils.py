@@ -459,13 +459,46 @@ def test_help_shows_defaults_but_not_none(capsys):
     assert "None" not in printed and "(default: 0)" in printed
 
 
-@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (4, 2), (64, 2), (None, 1)])
-def test_two_threads_only_where_cores_are_left_for_others(cores, expected, monkeypatch):
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 2), (4, 2), (None, 1)])
+def test_no_more_threads_than_cores_unless_asked_for(cores, expected, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     parser = ru.make_parser("name: text")
     ru.add_run_flags(parser, threads=2)
     assert parser.parse_args([]).threads == expected
     assert parser.parse_args(["--threads", "3"]).threads == 3
+
+
+def test_openmp_reads_how_threads_wait_when_torch_is_loaded_so_rnn_utils_comes_first():
+    """In every script, and the user's own choice is kept."""
+    look = "import os, sys; import rnn_utils; print(os.environ['OMP_WAIT_POLICY'])"
+    folder = Path(ru.__file__).parent
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    for chosen, expected in (({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")):
+        answer = subprocess.run(
+            [sys.executable, "-c", look], cwd=folder, env={**environment, **chosen},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert answer.stdout.strip() == expected
+    for script in sorted(folder.glob("[01]?_*.py")):
+        lines = script.read_text(encoding="utf-8").splitlines()
+        assert lines.index("import rnn_utils as ru") < lines.index("import torch"), script.name
+
+
+def test_the_size_that_matches_a_number_of_parameters():
+    assert ru.matching_size(lambda size: size * size, 50, range(1, 20)) == 7
+
+
+def test_a_label_that_the_model_does_not_know_is_named_with_its_source():
+    ru.check_labels(["a", "b", "a"], ["a", "b", "c"], "mine.csv")
+    with pytest.raises(ru.UserError, match=r"mine\.csv: the label 'd'.*a, b, c"):
+        ru.check_labels(["a", "d"], ["a", "b", "c"], "mine.csv")
+
+
+def test_seconds_of_training_count_the_epochs_before_a_resume(tmp_path):
+    args = ru.argparse.Namespace(output_dir=str(tmp_path))
+    history = [{"epoch": 1, "seconds": 2.5}, {"epoch": 2, "seconds": 1.25}]
+    metrics = ru.write_metrics(args, "name", started=0.0, history=history)
+    assert metrics["train_seconds"] == 3.75
 
 
 def test_what_was_loaded_can_be_saved_and_loaded_again(tmp_path):
