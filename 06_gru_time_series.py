@@ -399,7 +399,7 @@ def train(model, splits, scaler: Scaler, latest: dict, args) -> tuple[list[dict]
                 ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, **contents)
             # Last, so that Ctrl-C while saving does not count this epoch as finished.
             history.append(row)
-            line = "{epoch:5d}  {train_loss:10.5f}  {val_loss:8.5f}  {gradient_norm:13.3f}"
+            line = "{epoch:5d}  {train_loss:10.5f}  {val_loss:8.5f}  {gradient_norm:9.3f}"
             print(line.format(**row), f" {row['seconds']:7.1f}{'  *' * improved}", flush=True)
     if len(history) < args.epochs:
         print(f"stopped early: no better validation loss for {args.patience} epochs")

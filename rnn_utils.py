@@ -86,7 +86,7 @@ class UserError(Exception):
 
 
 class DataUnavailable(UserError):
-    """A data set is neither on disk nor to be had from the network."""
+    """A data set is neither on disk nor available from the network."""
 
 
 def run(main: Callable[[], Any]) -> None:
@@ -508,7 +508,7 @@ class Vocab:
         self._itos = list(tokens)
         self._stoi = {token: index for index, token in enumerate(self._itos)}
         if len(self._stoi) != len(self._itos):
-            raise ValueError("a token stands twice in the vocabulary")
+            raise ValueError("a token appears twice in the vocabulary")
         if self.UNK not in self._stoi:
             raise ValueError(f"the vocabulary needs the token {self.UNK}")
         self.set_default_index(self._stoi[self.UNK])
@@ -787,7 +787,7 @@ def _find_columns(header: list[str], separator: str, path, line: int) -> list[in
         if wanted not in names:
             raise UserError(
                 f"{path}, line {line}: no column '{wanted}' in the header; "
-                f"it must name 'text' and 'label' parted by {separator!r}, "
+                f"it must name 'text' and 'label' separated by {separator!r}, "
                 f"and is {separator.join(header)[:100]!r}"
             )
     return [names.index("text"), names.index("label")]
@@ -806,7 +806,7 @@ def read_imdb(path) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str, str]]] = {"train": [], "test": []}
     try:
         with gzip.open(path) as stream:
-            # "r|": front to back, once.  Jumping about in a .gz means unpacking it anew.
+            # "r|": front to back, once.  Jumping about in a .gz means unpacking it again.
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
                     archive.members = []  # or tarfile keeps a record of each of the 50,000
@@ -927,7 +927,7 @@ class Corpus:
 def load_imdb(data_dir=None, offline: bool = False) -> tuple[dict[str, Corpus], int]:
     """The movie reviews in words (`basic_english`): {"train", "val", "test"}, labels pos/neg.
 
-    123 reviews of the test set stand in the training set as well, and a hundred of the
+    123 reviews of the test set are in the training set as well, and a hundred of the
     training reviews stand there twice.  The extra copies are dropped from train, so that no
     review is in two places; their number is returned, too.
 
@@ -1967,7 +1967,7 @@ def load_training_state(
             flag = "--" + key.replace("_", "-")
             raise UserError(
                 f"{path}: cannot resume, that run had {flag} {saved.get(key)} and this one has "
-                f"{config[key]}; use the same flags, or train anew without --resume"
+                f"{config[key]}; use the same flags, or start again without --resume"
             )
         model.load_state_dict(record["model"])
         optimizer.load_state_dict(record["optimizer"])
@@ -2238,7 +2238,8 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser, tutorial: str) -> None
     add("--path", help=f"the checkpoint (default: models/{tutorial}.pt)")
     resume = "continue an interrupted --save-model run, with the same flags"
     add("--resume", action="store_true", help=resume)
-    add("--eval-only", action="store_true", help="score the checkpoint at --path, train no network")
+    score = "score the checkpoint at --path; train only baselines"
+    add("--eval-only", action="store_true", help=score)
 
 
 def parse_arguments(parser: argparse.ArgumentParser, argv, quick: dict) -> argparse.Namespace:
@@ -2266,7 +2267,7 @@ def answers_alone(args: argparse.Namespace, asked) -> bool:
 
 
 def variant(args: argparse.Namespace, **changes) -> argparse.Namespace:
-    """Settings for a model that is trained for comparison: same seed, set anew, and never saved."""
+    """Settings for a model that is trained for comparison: seeded alike, and never saved."""
     set_seed(args.seed)
     never = {"save_model": False, "resume": False, "is_variant": True}
     return argparse.Namespace(**{**vars(args), **never, **changes})

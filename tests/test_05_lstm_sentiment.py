@@ -36,7 +36,7 @@ def settings(**changes) -> argparse.Namespace:
         "cell": "lstm", "from_scratch": False, "hidden_size": 7, "num_layers": 1, "dropout": 0.0,
         "input_dropout": 0.0,
         "pooling": "meanmax", "read_state": "own-end", "max_length": 12, "batch_size": 64,
-        "accumulate_steps": 1, "lr": 1e-2, "clip": 1.0, "epochs": 1, "seed": 0,
+        "accumulate_steps": 1, "lr": 1e-2, "clip": 1.0, "epochs": 1, "seed": 0, "dataset": "x",
     }  # fmt: skip
     return argparse.Namespace(**{**defaults, **changes})
 

@@ -8,7 +8,7 @@ of README.md,
 A function that is still empty is skipped.  One that is filled in passes or fails, and the
 message of a failure says which property does not hold.
 
-Some exercises train for minutes.  Here stands what can be tested without: the function that
+Some exercises train for minutes.  Here is what can be tested without: the function that
 the exercise changes, or one that measures what it asks about.  Each docstring says which.
 The scripts' own functions may be used: `load_script("05_lstm_sentiment").recall_batch`.
 
@@ -40,7 +40,7 @@ def state_norms(rnn: nn.RNN, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def same_sentence_share(sentences: list[torch.Tensor], word: int, neighbours: list[int]) -> float:
-    """Which share of `neighbours` stands in one sentence with `word`, at least once?
+    """Which share of `neighbours` is in one sentence with `word`, at least once?
 
     In the spirit of 02_text_preprocessing, exercise 4: it tells neighbours from the same
     sentences from neighbours of the same kind, by a number.  `sentences` are tensors (T_i,) of
@@ -105,7 +105,7 @@ def encode_reversed(model: nn.Module, sources: torch.Tensor, lengths: torch.Tens
     """The encoder's last state (h, c), each (1, B, H), after reading each source backwards.
 
     08_seq2seq_basic, exercise 4.  `model` is the script's Seq2Seq; sources (B, S) are token
-    indices, lengths (B,) are all equal.  The rows may be wider than that: what stands behind
+    indices, lengths (B,) are all equal.  The rows may be wider than that: what comes behind
     the last token is padding, and is not to be read.
     """
     raise NotImplementedError
@@ -125,7 +125,7 @@ def penalise_repeats(logits: torch.Tensor, written: list[int], penalty: float) -
     """Make what was written lately less likely: logits (V,) -> new logits (V,).
 
     10_text_generation, exercise 4, before `next_probabilities` makes probabilities of them.
-    Subtract `penalty` from the logit of each symbol that stands among the last 50 of
-    `written`, once, however often it stands there.  The logits handed in stay as they are.
+    Subtract `penalty` from the logit of each symbol that is among the last 50 of
+    `written`, once, however often it is there.  The logits handed in stay as they are.
     """
     raise NotImplementedError
