@@ -760,7 +760,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--max-length", type=ru.at_least(1), default=200, help="words kept of a text")
     add("--max-examples", type=ru.at_least(1), metavar="N", help="use about N texts of each split")
     ru.add_checkpoint_flags(parser, TUTORIAL)
-    ru.add_run_flags(parser, threads=2)
+    ru.add_run_flags(parser, threads=1)
     args = ru.parse_arguments(parser, argv, QUICK)
     if args.compare and args.eval_only:
         parser.error("--compare trains two more models, and --eval-only none; drop one of them")

@@ -539,7 +539,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--patience", type=ru.at_least(0), help=patience)
     add("--compare", choices=tuple(COMPARISONS), help="also train 4 hidden sizes, or 3 ratios")
     ru.add_checkpoint_flags(parser, TUTORIAL)
-    ru.add_run_flags(parser, threads=2)
+    ru.add_run_flags(parser, threads=1)
 
     args = ru.parse_arguments(parser, argv, QUICK)
     sentences = args.data or args.dataset == "multi30k"
