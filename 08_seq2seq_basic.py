@@ -548,12 +548,14 @@ def parse_args(argv=None) -> argparse.Namespace:
     for text in args.predict or []:
         if not ru.basic_english(text):
             raise ru.UserError(f"--predict {text!r}: there is nothing in it to answer")
+    if args.compare and args.eval_only:
+        raise ru.UserError("--compare trains models, and --eval-only none; drop one of them")
+    if args.eval_only:  # the checkpoint knows the task and all that follows from it
+        return args
     args.task = args.task or ("translate" if sentences else "reverse")
     for name, value in DEFAULTS[args.task].items():  # what was not given
         if getattr(args, name, None) is None:
             setattr(args, name, value)
-    if args.compare and args.eval_only:
-        raise ru.UserError("--compare trains models, and --eval-only none; drop one of them")
     if args.digits and args.digits + 2 > args.max_length:
         raise ru.UserError(f"--digits {args.digits}: needs --max-length {args.digits + 2} or more")
     return args

@@ -619,8 +619,6 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def take_trained_settings(args, trained: dict) -> None:
     """For --eval-only: the settings of the checkpoint, its data too unless others are named."""
-    if args.task not in (None, trained["task"]):
-        raise ru.UserError(f"--path {args.path}: this model was trained for {trained['task']} only")
     if trained["task"] == "translate" and args.dataset == "embedded" and not args.data:
         raise ru.UserError(
             f"--path {args.path}: this model translates, and the embedded data are dates; drop "

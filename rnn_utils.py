@@ -1713,7 +1713,9 @@ def load_pair_model(path, tutorial: str, build: Callable, device) -> tuple:
 
 
 def take_pair_settings(args: argparse.Namespace, trained: dict) -> None:
-    """`take_trained_settings` for pairs; raises UserError for --data where no model translates."""
+    """`take_trained_settings` for pairs; UserError for another task, or --data for a toy task."""
+    if args.task not in (None, trained["task"]):
+        raise UserError(f"--path {args.path}: this model was trained for {trained['task']} only")
     toy = trained["task"] != "translate"
     if toy and args.data:
         raise UserError(

@@ -568,6 +568,13 @@ def test_mistakes_end_in_one_line_and_status_2(tmp_path, flags, fragments, monke
     assert sorted(after) == before
 
 
+def test_eval_only_of_another_task_than_the_checkpoint_s_is_an_error(trained, tmp_path, capsys):
+    path = str(trained[0] / "models" / f"{NAME}.pt")
+    flags = ["--eval-only", "--path", path, "--task", "add", "--output-dir", str(tmp_path)]
+    done = run_here(script, flags, capsys)
+    assert_one_line_error(done, f"{NAME}.pt", "trained for reverse only")
+
+
 def test_checkpoint_of_a_toy_task_does_not_translate(trained, tmp_path, capsys):
     path = str(trained[0] / "models" / f"{NAME}.pt")
     output = ["--output-dir", str(tmp_path)]
