@@ -163,36 +163,39 @@ def read_runs(folder: Path) -> dict[tuple[str, str], list[dict]]:
 def collect(runs: dict, old: dict[str, Any]) -> dict[str, Any]:
     """What docs/results.json holds: one record per entry, and the times of the default runs.
 
-    `old` is what it held before; what `runs` says nothing about is taken from there.
+    `old` is what it held before; a seed, a note or a script that `runs` has nothing about is taken
+    from there.
     """
-    records, usual = [], {}
+    usual = {}
     for entry in ENTRIES:
         usual.setdefault(entry.tutorial, entry.dataset)  # 06 has three data sets; time the first
-    seconds = {
-        tutorial: [round(metrics["total_seconds"]) for metrics in all_metrics]
-        for (tutorial, dataset), all_metrics in runs.items()
-        if usual.get(tutorial, dataset) == dataset
-    }
-    kept = {record["name"]: record for record in old.get("records", [])}
+    seconds = defaultdict(list, old.get("seconds", {}))
+    for (tutorial, dataset), all_metrics in runs.items():
+        if usual.get(tutorial, dataset) == dataset:
+            new = [round(metrics["total_seconds"]) for metrics in all_metrics]
+            seconds[tutorial] = sorted(seconds[tutorial] + new)
+    records, before = [], {record["name"]: record for record in old.get("records", [])}
     for entry in ENTRIES:
-        all_metrics = runs.get((entry.tutorial, entry.dataset), [])
-        if not all_metrics:
-            records += [kept[entry.name]] if entry.name in kept else []
-            continue
-        chosen = [best(entry.baselines(metrics), entry.perfect) for metrics in all_metrics]
-        records.append({
-            "name": entry.name, "tutorial": entry.tutorial, "dataset": entry.dataset,
-            "measure": entry.measure, "perfect": entry.perfect,
-            "seeds": [metrics["config"]["seed"] for metrics in all_metrics],
-            "network": [round(entry.network(metrics), 4) for metrics in all_metrics],
-            "baseline": chosen[0][0], "baseline_values": [round(value, 4) for _, value in chosen],
-        })  # fmt: skip
+        kept = before.get(entry.name, {"seeds": [], "network": [], "baseline_values": []})
+        values = dict(zip(kept["seeds"], zip(kept["network"], kept["baseline_values"])))
+        name = kept.get("baseline")
+        for metrics in runs.get((entry.tutorial, entry.dataset), []):
+            name, reference = best(entry.baselines(metrics), entry.perfect)
+            values[metrics["config"]["seed"]] = (entry.network(metrics), reference)
+        if values:
+            network, references = zip(*(values[seed] for seed in sorted(values)))
+            records.append({
+                "name": entry.name, "tutorial": entry.tutorial, "dataset": entry.dataset,
+                "measure": entry.measure, "perfect": entry.perfect, "seeds": sorted(values),
+                "network": [round(value, 4) for value in network],
+                "baseline": name, "baseline_values": [round(value, 4) for value in references],
+            })  # fmt: skip
     versions = next(iter(runs.values()))[0]["versions"]
     said = {key[0]: text for key, metrics in runs.items() if (text := notes(metrics[0]))}
     return {
         "records": records,
         "notes": {**old.get("notes", {}), **said},
-        "seconds": dict(sorted({**old.get("seconds", {}), **seconds}.items())),
+        "seconds": dict(sorted(seconds.items())),
         "versions": {key: versions[key] for key in ("python", "torch")},
     }
 

@@ -65,14 +65,20 @@ def test_collects_one_value_for_each_seed_and_the_best_baseline(tmp_path):
 
 
 def test_what_was_not_run_again_keeps_its_record(tmp_path):
-    names = {"name": "04 language of a name", "network": []}
-    old = {"records": [RESULTS["records"][0], names], "notes": {"02_text_preprocessing": "half"}}
-    old["seconds"] = {"01_sequence_basics": [7]}
-    results = build.collect(build.read_runs(write_runs(tmp_path, metrics_of())), old)
+    first = build.collect(build.read_runs(write_runs(tmp_path, metrics_of(0, 0.8))), {})
+    old = {
+        "records": [RESULTS["records"][0], *first["records"]],
+        "notes": {"02_text_preprocessing": "half"},
+        "seconds": {"01_sequence_basics": [7], "04_simple_rnn": [90]},
+    }
+    (tmp_path / "new").mkdir()
+    new = build.read_runs(write_runs(tmp_path / "new", metrics_of(1, 0.7)))
+    results = build.collect(new, old)
     assert results["records"][0] == RESULTS["records"][0]
-    assert [record["network"] for record in results["records"][1:]] == [[0.8]]
+    assert results["records"][1]["seeds"] == [0, 1]
+    assert results["records"][1]["network"] == [0.8, 0.7]
     assert results["notes"] == old["notes"]
-    assert results["seconds"] == {"01_sequence_basics": [7], "04_simple_rnn": [60]}
+    assert results["seconds"] == {"01_sequence_basics": [7], "04_simple_rnn": [60, 90]}
 
 
 def test_times_are_those_of_the_default_data_set(tmp_path):
