@@ -622,7 +622,7 @@ def plot_padding(sentences, batches: dict, share: dict, title: str, plt):
             axes.set(xlim=(0, longest), xlabel="step", title=f"{1 - mask.mean():.0%} padding")
         for axes in row[len(parts) :]:
             axes.axis("off")
-        row[0].set_ylabel(f"{name} batches\n{share[name]:.0%} padding in all\nsentence")
+        row[0].set_ylabel(f"{name} batches\n({share[name]:.0%} padding)\nsentence")
     figure.suptitle(f"How much of a batch is padding (grey)?{title}")
     return figure
 

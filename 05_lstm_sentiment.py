@@ -41,7 +41,7 @@ The LSTM (Hochreiter and Schmidhuber 1997, Gers et al. 2000), with s = sigmoid:
               accuracy 0.8730   the same network, the words of each review shuffled
               accuracy 0.7871   read from the same network's last state alone
 
-    python 05_lstm_sentiment.py --lesson memory   # which cell remembers? 104 s, likewise
+    python 05_lstm_sentiment.py --lesson memory   # which cell remembers? 104 s
     python 05_lstm_sentiment.py --save-model --path models/sentiment.pth
     python 05_lstm_sentiment.py --path models/sentiment.pth --predict "Not without charm."
 
@@ -747,7 +747,7 @@ def plot_word_by_word(model, vocab, labels, words: list[str], plt, title: str):
             panel.set_ylabel(f"{name} gate\nunit")
         figure.colorbar(axes[1].images[0], ax=list(axes), label="gate: 0 closed, 1 open")
     axes[-1].set_xticks(range(len(words)), words, rotation=90, fontsize=10)
-    figure.suptitle(f"What does the network think after each word, and what do its gates do?{title}")
+    figure.suptitle(f"What does the network think after each word?  What do its gates do?{title}")
     return figure
 
 

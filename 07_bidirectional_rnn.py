@@ -80,7 +80,8 @@ DIRECTIONS = ("forward", "backward", "both")
 
 
 # A line of TREC is `CLASS:detail question`, for example `NUM:date When did Hawaii become a
-# state ?`.  We are asked for the class, one of six.  The 50 details help to learn it: see
+# state ?`.  We are asked for the class, one of six: ABBR abbreviation, DESC description, ENTY
+# thing, HUM person, LOC place, NUM number.  The 50 details help to learn it: see
 # train_epoch.
 def load_trec(args: argparse.Namespace) -> dict[str, list[tuple[str, str]]]:
     """Return {"train": (question, label) pairs, "test": ...} of the TREC questions."""
@@ -542,7 +543,7 @@ def compare_directions(model, predicted, data, names: Names, args) -> dict[str, 
             models[direction] = other
             answers[direction] = predict_logits(other, data["test"]).argmax(dim=1).cpu()
     right = {name: answers[name] == data["test"].targets.cpu() for name in DIRECTIONS}
-    print(f"\n{'compare':<10}direction  parameters  test accuracy  both minus it  95 % interval")
+    print(f"\n{'compare':<10}direction  parameters  test accuracy   gain of both  95 % interval")
     for name in DIRECTIONS:
         count, accuracy = ru.count_parameters(models[name]), right[name].float().mean().item()
         gain, *interval = paired_interval(right["both"], right[name])
@@ -634,7 +635,7 @@ def fit_probes(model, split: Split, num_states: int = 5_000) -> dict:
     states, probes = [states_at_each_word(model, split, row) for row in rows], {}
     for name in model.lstm.names:
         inputs = np.concatenate([of_text[name] for of_text in states])
-        probes[name] = LogisticRegression(max_iter=200).fit(inputs, targets)
+        probes[name] = LogisticRegression(max_iter=1000).fit(inputs, targets)
     return probes
 
 
@@ -710,6 +711,7 @@ def print_prediction(model, names: Names, args, text: str) -> dict[str, float]:
     print(f"\n{text[:300]}")
     print("  " + ", ".join(f"{labels[index]} {answers[index]:.1%}" for index in ranked[:6]))
     if split.lengths[0] == len(corpus[0]) <= 40:
+        print("  what each word adds to the log-probability of that answer (nats):")
         for word, added in zip(corpus[0], occlude(model, split, 0).tolist()):
             print(f"    {word:<14}{added:+6.2f}  {'#' * min(40, round(8 * added))}".rstrip())
     return {labels[index]: float(answers[index]) for index in ranked}

@@ -22,7 +22,7 @@ The encoder-decoder (Sutskever et al. 2014, Cho et al. 2014), with the LSTM of c
 
     python 08_seq2seq_basic.py --epochs 30       # 138 s of CPU time, on one core of two
 
-    epoch  train loss  val loss  tokens   exact
+    epoch  train loss  val loss  tokens   exact  grad norm  seconds
         1       2.170     1.570   0.230   0.029  norm 1.12     6.0 s  *
        ...
        28       0.003     0.002   0.999   0.995  norm 0.03    15.4 s  *
@@ -358,7 +358,8 @@ def train(model, data: dict, vocabs, args) -> tuple[list[dict], dict]:
         record = ru.load_training_state(args.path, TUTORIAL, **resumable)
         history, best = record["history"], record["best"]
 
-    print(f"\nepoch  train loss  val loss  tokens   exact{'   BLEU' * (args.task == 'translate')}")
+    bleu = "   BLEU" if args.task == "translate" else ""
+    print(f"\nepoch  train loss  val loss  tokens   exact{bleu}  grad norm  seconds")
     with ru.interruptible(args, history):
         while len(history) < args.epochs and not stopper.should_stop:
             started = time.perf_counter()
@@ -450,7 +451,7 @@ COMPARISONS = {
 
 
 def compare(data: dict, vocabs, args, device) -> dict[str, dict]:
-    """Train a model for each value of a setting; return {name: history and by_length, on val}."""
+    """Train a model for each value of a setting; return what each reached on validation."""
     setting, values, _ = COMPARISONS[args.compare]
     results = {}
     for value in values:
@@ -463,6 +464,10 @@ def compare(data: dict, vocabs, args, device) -> dict[str, dict]:
         outputs = answers(model, data["val"], vocabs[1], args.max_length)
         curve = by_length(model, data["val"], outputs, vocabs, args)
         results[name] = {"history": history, "by_length": curve}
+        results[name]["best"] = best["metrics"][f"val_{ru.main_measure(args.task)}"]
+    print(f"\n{'compare':<10}{COMPARISONS[args.compare][2]}")
+    for name, result in results.items():
+        print(f"{'':<10}{result['best']:.3f}  {name}  ({ru.main_measure(args.task)}, validation)")
     return results
 
 

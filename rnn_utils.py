@@ -1624,7 +1624,7 @@ def print_pair_epoch(row: dict, improved: bool) -> None:
     print(
         f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['val_loss']:8.3f}"
         f"  {row['val_token_accuracy']:6.3f}  {row['val_exact_match']:6.3f}{bleu}"
-        f"  norm {row['gradient_norm']:.2f}  {row['seconds']:6.1f} s{'  *' if improved else ''}",
+        f"  {row['gradient_norm']:9.2f}  {row['seconds']:7.1f}{'  *' if improved else ''}",
         flush=True,
     )
 

@@ -250,7 +250,7 @@ def draw(results: dict) -> None:
 
 
 def readable(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f}&nbsp;s" if seconds < 120 else f"{seconds / 60:.0f}&nbsp;min"
 
 
 def table(results: dict) -> str:

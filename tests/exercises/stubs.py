@@ -62,9 +62,10 @@ def persistence_r2(values: np.ndarray) -> float:
 def initialise_with_gain(rnn: nn.Module, hidden_size: int, gain: float) -> None:
     """Make every recurrent matrix `gain` times an orthogonal one, every bias 0, in place.
 
-    In the spirit of 04_simple_rnn, exercise 4: `initialise` with a gain.  `rnn` is an nn.RNN, nn.LSTM or nn.GRU
-    of any number of layers.  An LSTM stacks 4 matrices (H, H) in one parameter, a GRU 3, and
-    each of them is to be orthogonal by itself.  The input weights stay as they are.
+    In the spirit of 04_simple_rnn, exercise 4: `initialise` with a gain.  `rnn` is an nn.RNN,
+    nn.LSTM or nn.GRU of any number of layers.  An LSTM stacks 4 matrices (H, H) in one
+    parameter, a GRU 3, and each of them is to be orthogonal by itself.  The input weights stay
+    as they are.
     """
     raise NotImplementedError
 
