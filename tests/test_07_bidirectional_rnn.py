@@ -418,6 +418,18 @@ def test_same_seed_same_metrics(trained, tmp_path):
     assert same_but_for_times(again) == same_but_for_times(trained[1])
 
 
+@pytest.mark.parametrize(("patience", "epochs", "counts"), [(0, 4, 4), (2, 3, 1)])
+def test_the_last_epoch_counts_unless_patience_lets_validation_choose(
+    patience, epochs, counts, tmp_path, monkeypatch
+):
+    losses = iter([1.0, 2.0, 3.0, 4.0])
+    scores = {"accuracy": 0.5, "macro_f1": 0.5}
+    monkeypatch.setattr(script, "evaluate", lambda *_: {"loss": next(losses), **scores})
+    flags = [*TINY, "--epochs", "4", "--patience", str(patience), "--output-dir", str(tmp_path)]
+    metrics = script.main(flags)
+    assert len(metrics["history"]) == epochs and metrics["best_epoch"] == counts
+
+
 def test_evaluation_gives_the_same_test_figures(trained, tmp_path, monkeypatch):
     folder, metrics = trained
     monkeypatch.chdir(folder)
