@@ -15,7 +15,7 @@ Misconception    "An RNN has weights for every step, so it needs one fixed lengt
     h_t (H,)  the state after step t       W_h (H, H)  from the last state to the next
                                            b   (H,)    one number per unit of the state
 
-    python 01_sequence_basics.py      # 33 s on a 2-core CPU, one core used
+    python 01_sequence_basics.py      # 31 s on a slow 2-core CPU, one core used
 
 1. The same values in two orders
   [1, 2, 3, 4]   bag: sum = 10   state: h_4 = 6.125

@@ -17,7 +17,7 @@ Misconceptions   An index is a name, not a quantity: word 7 is not more than wor
 
 B sentences in a batch, T steps, V words, E numbers per word.
 
-    python 02_text_preprocessing.py            # 12 s on a 2-core CPU
+    python 02_text_preprocessing.py            # 14 s on a slow 2-core CPU
 
     tokenizer      vocabulary  tokens/sentence  unknown held-out
     whitespace            296             10.0              4.3%

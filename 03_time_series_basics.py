@@ -18,7 +18,7 @@ Windows of L steps, and the H steps after each as its target (N windows, I = 1 f
 
     y_t  value at step t     z_t  scaled value     m  steps in a season
 
-    python 03_time_series_basics.py             # 9 s on a 2-core CPU, 400 MB
+    python 03_time_series_basics.py             # 11 s on a slow 2-core CPU, 400 MB
 
     What is in sine?  (training stretch; season 24, in units)
       standard deviation of the trend        4.43
@@ -521,7 +521,7 @@ def plot_fooling(skills: dict, price_forecast: np.ndarray, plt):
     right.plot(price, "o-", ms=3, color=ru.BLACK, label="price")
     right.plot(forecast, "s--", ms=3, color=ru.ORANGE, label="its forecast, a day before")
     right.set(xlabel="trading day", ylabel="US dollars", title="Is this a good forecast?")
-    right.legend(loc="upper right")
+    right.legend(loc="upper left")
     return figure
 
 

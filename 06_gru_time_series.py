@@ -25,7 +25,7 @@ The GRU (Cho et al. 2014) as PyTorch computes it; * multiplies element by elemen
     t = mean gain over persistence / its standard error; between -2 and 2 it may be luck
     linear AR (autoregression): a linear model of the same window
 
-    python 06_gru_time_series.py --sequence-length 50      # 26 s on a 2-core CPU, 430 MB
+    python 06_gru_time_series.py --sequence-length 50      # 30 s on a slow 2-core CPU, 490 MB
 
     Test stretch of sine (units)
                         one step ahead                                20 steps ahead
@@ -41,7 +41,7 @@ The GRU (Cho et al. 2014) as PyTorch computes it; * multiplies element by elemen
 Writes metrics.json and up to six figures to outputs/06_gru_time_series/.  Also:
 
     python 06_gru_time_series.py --dataset stock           # or mackey-glass, or --data FILE.csv
-    python 06_gru_time_series.py --compare-cells           # RNN, LSTM and GRU, in 90 s
+    python 06_gru_time_series.py --compare-cells           # RNN, LSTM and GRU, in 114 s
     python 06_gru_time_series.py --save-model --path sine.pt
     python 06_gru_time_series.py --forecast 20 --path sine.pt      # answers at once
 

@@ -2,7 +2,7 @@
 
 The question    A language model says how likely each next symbol is.  How good must it be before
                 what it writes, one guess at a time, reads like its author?
-The number      2.11 bits per character of unseen Shakespeare (1.466 nats; seed 0, the run below).
+The number      2.11 bits per character of unseen Shakespeare (1.464 nats; mean of seeds 0 and 1).
                 Counting 6-grams needs 2.25, counting single characters 4.83.
 Misconceptions  "The state starts at zero with every batch."  Here, and only here, it is carried on.
                 "It plans what to say."  It chooses one character, and is then stuck with it.
@@ -15,14 +15,14 @@ Misconceptions  "The state starts at zero with every batch."  Here, and only her
     x_t  a symbol (an embedding, E)    h_t, c_t (H,)  the state        z_t (V,)  logits
     τ    the temperature: 1 in training, yours to choose when writing
 
-    python 10_text_generation.py --threads 2   # 873 s by the clock, some 53 s an epoch at best
+    python 10_text_generation.py     # 15 minutes and more on a slow 2-core CPU, 0.5 GB
 
     data      shakespeare: chars: 948,085 train, 55,768 val, 111,540 test
     epoch  train loss  val loss  bits per char  grad norm  seconds
        after 0 updates: JnCq!-?AYjYdTXpxSFJORcPcUz sMX?!3OoPvHYgGdFxQEuO:3UPTytu3GSsBKJZ&YNq: ...
-       12      1.2802    1.3892          2.004       0.19     62.0  *
-       after 5,544 updates: Justice, that prison'd crown, without the France:|And then s ...
-    test      1.4658 nats  2.1147 bits  perplexity 4.33  the network, on all 111,540 chars
+       12      1.2775    1.3881          2.003       0.19    101.7  *
+       after 5,544 updates: Justice, traitor's grace, the cause that do she was so.|This ...
+    test      1.4692 nats  2.1196 bits  perplexity 4.35  the network, on all 111,540 chars
     test      1.5614 nats  2.2527 bits  perplexity 4.77  6-gram
 
 Writes metrics.json and three figures to outputs/10_text_generation/; look at hidden_units.png
