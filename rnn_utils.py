@@ -1552,7 +1552,7 @@ def linear_baselines(
     (train_texts, train_labels), (test_texts, test_labels) = zip(*train), zip(*test)
     majority = collections.Counter(train_labels).most_common(1)[0][0]
     features = vectorizer.fit_transform(train_texts)
-    regression = LogisticRegression(C=C, max_iter=300).fit(features, train_labels)
+    regression = LogisticRegression(C=C, max_iter=3000).fit(features, train_labels)
     accuracy = regression.score(vectorizer.transform(test_texts), test_labels)
     return test_labels.count(majority) / len(test_labels), float(accuracy)
 
