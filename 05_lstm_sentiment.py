@@ -755,7 +755,7 @@ def print_mistakes(model, split: Split, labels: list[str], count: int = 3) -> No
     """Print the reviews of which the network was most sure, and wrong."""
     probabilities = read_all(model, split, model).sigmoid()  # (N,), P(labels[1])
     surprise = (probabilities - split.targets).abs()
-    print("\nMost confident mistakes:")
+    print(f"\nMost confident mistakes:{' none' if surprise.max() < 0.5 else ''}")
     for row in surprise.argsort(descending=True)[:count].tolist():
         if surprise[row] < 0.5:
             break
