@@ -12,7 +12,7 @@ Read it in any order, or not at all.  The sections:
     3  Data files              data_file, download, load_or_embedded
     4  Text                    basic_english, char_tokenizer, Vocab, read_text,
                                list_folder, read_blocks, read_files, number_tokens, blocks,
-                               numbered_once, read_labelled_text, read_imdb,
+                               numbered_once, read_labelled_text, check_labels, read_imdb,
                                Corpus, load_imdb,
                                read_series, load_goog, check_stretches,
                                read_pairs, load_multi30k, digit_strings, tokenise_pairs,
@@ -21,9 +21,10 @@ Read it in any order, or not at all.  The sections:
     6  Training                clip_gradients, learning_rate, EarlyStopping, check_finite,
                                initialise_recurrent,
                                scores and baselines of every kind, bleu
-    7  Checkpoints             save_checkpoint, load_checkpoint, and --resume
-    8  Plots                   get_pyplot, save_figure, plot_curves, plot_heatmap, plot_by_length
-    9  Command line            make_parser, parse_arguments, start_run, write_metrics
+    7  Checkpoints             save_checkpoint, load_checkpoint, save_epoch, and --resume
+    8  Plots                   get_pyplot, save_figures, plot_curves, plot_heatmap, plot_by_length
+    9  Command line            make_parser, add_run_flags, add_checkpoint_flags, parse_arguments,
+                               answers_alone, variant, start_run, write_metrics
 
 Shapes are written with B batch, T time, V vocabulary, H hidden size, I features.
 """
