@@ -1,15 +1,9 @@
 """05_lstm_sentiment: is this film review for or against?
 
-The question    A review has hundreds of words.  Can a network that reads them one by one
-                keep what matters, when the vanilla RNN of chapter 04 forgets it?
-The number      0.02 of the gradient is left 20 steps back in an LSTM whose forget gate starts
-                open (bias 1), 0.00005 in the one that PyTorch hands you (bias near 0).
-Misconceptions  "An LSTM remembers."  Its gates make memory possible; how training starts
-                decides whether it is used, and a well-started vanilla RNN can remember too.
-                "The gates are set by us."  They are layers, learned like all others, and
-                they open and close again for each word.
-                "The order of words decides what a review says."  Sometimes.  A count of words
-                and pairs of words wins here; see the last lines of the output.
+The question    A review has hundreds of words.  Can a network that reads them one by one keep what
+                matters, where the vanilla RNN of chapter 04 forgets it?
+The number      0.02 of the gradient is left 20 steps back in an LSTM whose forget gate starts open
+                (bias 1), 0.00004 where its bias is 0, as it nearly is in a new nn.LSTM.
 
 The LSTM (Hochreiter and Schmidhuber 1997, Gers et al. 2000), with s = sigmoid:
 
@@ -22,690 +16,482 @@ The LSTM (Hochreiter and Schmidhuber 1997, Gers et al. 2000), with s = sigmoid:
 
     x_t (E,)  word t as a vector      h_t, c_t, gates (H,)      W (H, H + E)   b_f ... (H,)
     [a; b]    a above b, one vector   *  unit by unit           h_0 = c_0 = 0
-    logit = v . [mean of h_t; max of h_t] + a                P(positive) = s(logit)
+    z = v . max_t h_t + a             P(positive) = s(z)
 
-    python 05_lstm_sentiment.py --epochs 10     # 576 s on a slow 2-core CPU, 1.2 GB
+    python 05_lstm_sentiment.py                 # 4 minutes, one core used; longer: --epochs 10
 
-    data      imdb: 22,302 train, 2,479 val, 25,000 test; left out: 219 that appear twice
-    epoch  train loss  acc    val loss  acc    grad norm  seconds
-        1       0.653  0.580     0.508  0.750       0.54     56.7  *
+    data      imdb: 22,217 train, 2,561 val, 25,000 test; longer than 400 words: 17% of test
+    epoch   train loss   train accuracy   grad norm   val loss   val accuracy   seconds
+        1        0.546            0.697        0.50      0.363          0.850  ...       *
        ...
-        5       0.312  0.868     0.277  0.886       0.33     57.3  *
-        6       0.299  0.875     0.285  0.883       0.31     51.5
-        7       0.289  0.878     0.278  0.885       0.32     49.9
-    stopped early: no better validation accuracy for 2 epochs
-    test      accuracy 0.8923   macro-F1 0.8923   loss 0.260   (epoch 5, chosen on validation)
+        4        0.271            0.888        0.52      0.288          0.886  ...       *
+        5        0.256            0.897        0.52      0.290          0.886  ...
+    test      loss 0.2632   accuracy 0.8902   macro f1 0.8902   (epoch 4, chosen on validation)
               accuracy 0.5000   majority label
-              accuracy 0.9073   TF-IDF logistic regression
-              accuracy 0.8777   averaged embeddings
-              accuracy 0.8730   the same network, the words of each review shuffled
-              accuracy 0.7871   read from the same network's last state alone
+              accuracy 0.8891   TF-IDF of words
+              accuracy 0.9062   TF-IDF of words and pairs
+              network minus the last: -0.0160 (95 % interval -0.0196 to -0.0124: more than luck)
 
-    python 05_lstm_sentiment.py --lesson memory   # which cell remembers? 104 s
-    python 05_lstm_sentiment.py --save-model --path models/sentiment.pth
+Writes metrics.json and two figures to outputs/05_lstm_sentiment/; look at word_by_word.png first.
+With --save-model --path models/sentiment.pth also a checkpoint, which then answers alone:
+
     python 05_lstm_sentiment.py --path models/sentiment.pth --predict "Not without charm."
 
-Writes metrics.json and three figures to outputs/05_lstm_sentiment/ (the lesson: to lesson/ in it);
-look at word_by_word.png first.  Next: 06_gru_time_series.py, a cell of two gates.
+Next: 06_gru_time_series.py, a cell of two gates.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import math
-import random
-import sys
-import textwrap
 import time
-from collections import Counter
 from typing import NamedTuple
-
-import rnn_utils as ru
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+import rnn_baselines as rb
+import rnn_data as rd
+import rnn_utils as ru
+
 TUTORIAL = "05_lstm_sentiment"
-
-# %% ------------------------------------------------------------------
-# 1. Data
-# ----------------------------------------------------------------------
-
-# The stand-in for a machine without a network: a small grammar of film reviews.  Its point is
-# that words alone do not decide.  "Without charm" is a complaint and "not without charm" is
-# praise; "dull at first, yet the end is superb" says the opposite of the same words the other
-# way round.  A bag of words sees no difference; a network that reads in order can.
-# "sign" below is +1 for praise and -1 for blame; WORDS[sign] are the adjectives that fit.
-WORDS = {
-    +1: ["superb", "gripping", "tender", "funny", "fresh", "elegant", "honest", "clever", "warm"],
-    -1: ["dull", "clumsy", "shallow", "noisy", "stale", "lifeless", "tedious", "silly", "cold"],
-}
-NOUNS = {+1: ["charm", "wit", "grace", "heart"], -1: ["flaws", "cliches", "gaps", "bluster"]}
-ASPECTS = ["the plot", "the acting", "the script", "the music", "the pace", "the camera work"]
-DEGREES = ["very", "really", "quite", "truly", "rather", ""]
-FILLER = [
-    "i saw it on a tuesday with two friends", "the cinema was half full", "it runs for two hours",
-    "the story is set in a small town", "it was shot in black and white", "we had read the book",
-    "the director also wrote it", "the leads play two sisters", "it opens with a long train ride",
-]  # fmt: skip
+VOCABULARY = 3_000  # padding, <unk> and the most frequent words
 
 
-def opinion(sign: int, rng: random.Random) -> str:
-    """One sentence of praise (+1) or blame (-1), as often as not by way of the other's words."""
-    about, degree = rng.choice(ASPECTS), rng.choice(DEGREES)
-    fitting, opposite = rng.choice(WORDS[sign]), rng.choice(WORDS[-sign])
-    lacking = "not without" if sign > 0 else "entirely without"  # ... charm
-    spared = "entirely without" if sign > 0 else "not without"  # ... flaws
-    return rng.choice(
-        [
-            f"{about} is {degree} {fitting}",
-            f"{about} is not {degree} {opposite}",
-            f"nobody could call {about} {degree} {opposite}",
-            f"{about} is {lacking} {rng.choice(NOUNS[1])}",
-            f"{about} is {spared} {rng.choice(NOUNS[-1])}",
-            f"{about} seems {degree} {opposite} at first , yet turns out {degree} {fitting}",
-            f"{about} is {fitting} in the end , however {opposite} it may seem at first",
-        ]
-    )
+# %% [markdown]
+# ## 1. Data
+# IMDB has 50,000 film reviews, half of them praise, and a test set of its own.  Some training
+# reviews are set aside for validation: they choose the epoch, and the network never learns from
+# them.  Of any other source, a tenth is the test, and a tenth of the rest is for validation.
+#
+# **Pitfall.**  A film has up to 30 reviews, and the test films are others than the training films.
+# A random validation split would share films with train.  The network knows their names, so
+# validation would look better than the test.  `rd.load_dataset` sets whole films aside.
+# %%
+def load_reviews(data, columns, dataset, data_dir, offline, max_examples, max_length) -> tuple:
+    """Load the reviews of the user's `data`, else of the data set, in words.
 
+    Your own texts may be a folder, or a table with two labels, whatever they are called:
 
-def embedded_reviews(count: int = 6000) -> list[tuple[str, str]]:
-    """Make up (text, label) pairs of 20 to 120 words, the same ones on every machine."""
-    rng, pairs = random.Random(0), []
-    for number in range(count):
-        sign = 1 if number % 2 else -1
-        sentences = [opinion(sign, rng) for _ in range(rng.randint(2, 4))]
-        sentences += rng.sample(FILLER, rng.randint(2, 7))
-        rng.shuffle(sentences)
-        text = " ".join(" . ".join(sentences).split()) + " ."
-        pairs.append((text, "pos" if sign > 0 else "neg"))
-    return pairs
+        text,label
+        "Arrived broken, and nobody answers.",unhappy
+        Just what I was looking for,happy
 
-
-# --data takes a CSV or TSV with two labels, whatever they are called:
-#     text,label
-#     "Arrived broken, and nobody answers.",unhappy
-#     Just what I was looking for,happy
-def read_own_texts(path) -> list[tuple[str, str]]:
-    """Read (text, label) pairs; anything but two labels, three texts each, is a UserError."""
-    rows = ru.read_labelled_text(path)
-    first_line = {row.label: row.line for row in reversed(rows)}
-    if len(first_line) > 2:
-        label = sorted(first_line, key=first_line.get)[2]
-        raise ru.UserError(
-            f"{path}, line {first_line[label]}: {label[:40]!r} is a third label, and this network "
-            "has one logit for two; use 07_bidirectional_rnn.py, which takes any number"
-        )
-    for label, line in first_line.items():
-        count = len({tuple(ru.basic_english(row.text)) for row in rows if row.label == label})
-        if count < 3:
-            raise ru.UserError(
-                f"{path}, line {line}: the label {label[:40]!r} has {count} distinct texts and "
-                "needs at least 3: one each to train, validate and test"
-            )
-    return [(row.text, row.label) for row in rows]
-
-
-# IMDB comes with a test set of its own, so accuracies compare with published ones.  Of any
-# other source a tenth is the test, and a tenth of the rest validates: it stops the training and
-# chooses the epoch, and the network never learns from it.
-# Pitfall: IMDB has up to 30 reviews of a film, and other films in its test set.  A random tenth
-# of the training reviews would be of films that the network knows by the names in them; with
-# one, we measured 0.895 on validation and 0.875 on test.  `load_imdb` sets other films aside.
-def load_reviews(args) -> tuple[dict[str, ru.Corpus], bool]:
-    """Return the corpora train, val and test, and whether they are the stand-in."""
-
-    def divide(pairs):
-        # "Great phone!" and "great phone !" are one text: compare what the network will read.
-        tokens = {(tuple(ru.basic_english(text)), label): None for text, label in sorted(pairs)}
-        distinct = list(tokens)
-        corpus = ru.Corpus.from_tokens(*zip(*distinct))
-        rest, test = corpus.set_aside(0.1)
-        train, val = rest.set_aside(0.1)
-        return {"train": train, "val": val, "test": test}, len(pairs) - len(distinct)
-
-    if args.data:
-        loaded, embedded = divide(read_own_texts(args.data)), False
-        args.dataset = args.data
-    else:
-        loaded, args.dataset, embedded = ru.load_or_embedded(
-            args.dataset,
-            "imdb",
-            lambda: ru.load_imdb(args.data_dir, args.offline),
-            lambda: divide(embedded_reviews()),
-        )
-    splits, dropped = loaded
-    if args.max_examples:
-        for name, corpus in splits.items():
-            splits[name] = corpus.set_aside(min(1.0, args.max_examples / len(corpus)))[1]
-    sizes = ", ".join(f"{len(corpus):,} {name}" for name, corpus in splits.items())
-    print(f"{'data':<10}{args.dataset}: {sizes}; left out: {dropped} that appear twice")
-    return splits, embedded
-
-
-PAD, UNK = 0, 1  # where ru.Vocab puts <pad> and <unk>
-
-
-# A review as the network gets it: indices of its words, cut to the first and last half of
-# --max-length.  Reviewers say what they think at the beginning and at the end; the middle tells
-# the story, and costs as much time.
-class Split(NamedTuple):
-    """One split, ready for batches."""
-
-    corpus: ru.Corpus
-    inputs: list[torch.Tensor]  # N tensors (T_i,) of word indices
-    targets: torch.Tensor  # (N,) 1.0 for labels[1], else 0.0
-
-
-def encode(corpus: ru.Corpus, vocab: ru.Vocab, labels: list[str], args) -> Split:
-    """Number the words of a corpus; a label outside `labels` is a UserError."""
-    ru.check_labels(corpus.labels, labels, args.dataset)
-    inputs = corpus.encode(vocab, args.max_length)
-    # The deliberate failure: every review is filled up to one length, and the padding passes
-    # for words.  Nothing after this line knows where a review ends.
-    if args.read_state == "padded":
-        inputs = [F.pad(text, (0, args.max_length - len(text)), value=PAD) for text in inputs]
-    return Split(corpus, inputs, torch.tensor([float(x == labels[1]) for x in corpus.labels]))
-
-
-def make_batch(split: Split, rows, device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return inputs (B, T), padded with 0 at their end, lengths (B,) and targets (B,)."""
-    inputs, lengths = ru.pad_batch([split.inputs[row] for row in rows])
-    # T in steps of 16: with few different sizes, memory that was freed fits the next batch.
-    inputs = F.pad(inputs, (0, -inputs.shape[1] % 16))
-    return inputs.to(device), lengths.to(device), split.targets[rows].to(device)
-
-
-# %% ------------------------------------------------------------------
-# 2. Model
-# ----------------------------------------------------------------------
-
-EMBEDDING_SIZE = 100
-# Words with a vector of their own; all others share that of <unk>.  With 25,000 the network
-# learned the names in its films by heart, and did worse on the other films of validation.
-VOCABULARY = 3_000
-
-
-class Gates(NamedTuple):
-    """What the three gates of an LSTM let through at one step, each (B, H) in 0..1."""
-
-    forget: torch.Tensor
-    input: torch.Tensor
-    output: torch.Tensor
-
-
-# The LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).  A vanilla RNN
-# puts its whole state through W_h and tanh at every step, and the gradient goes through both on
-# its way back.  An LSTM keeps a second state, the cell c_t, to which it only *adds*: on the
-# direct path the gradient from c_t to c_{t-1} is f_t, unit by unit, with no matrix and no tanh
-# in between.  (A second path leads through h_{t-1} and the gates.)  Where f_t stays near 1,
-# memory and gradient survive.  `nn.LSTM` computes exactly this in C++ (the tests compare outputs
-# and gradients); train with this one by --from-scratch.
-class HandWrittenLSTM(nn.Module):
-    """A one-layer LSTM with the interface of nn.LSTM(batch_first=True).
-
-    forward: (B, T, E) -> every h_t (B, T, H), and the last (h_T, c_T), each (1, B, H).
+    Returns ({"train", "val", "test": (words, label) pairs}, the source, whether it is embedded).
     """
+    if data:
+        label_of = {}  # each text once, with the first of its labels
+        for text, label in rd.read_labelled_texts(data, columns):
+            # "Great phone!" and "great phone !" are one text: compare what the network reads.
+            words = ru.basic_english(text) or ["<unk>"]
+            label_of.setdefault(tuple(words), label)
+        splits = {"train": sorted(label_of.items())}
+        source, embedded = data, False
+    else:
+        splits, source, embedded = rd.load_dataset("imdb", dataset, data_dir, offline)
+    labels = sorted({label for _, label in splits["train"]})
+    if len(labels) > 2:
+        raise ru.UserError(f"{source}: {labels[2][:40]!r} is a third label; use chapter 07 for it")
+    rd.check_counts(splits["train"], source)
+    for part in ("test", "val"):
+        if part not in splits:
+            splits["train"], splits[part] = rd.set_aside(splits["train"], 0.1)
+    splits = {part: rd.thin_out(pairs, max_examples) for part, pairs in splits.items()}
+    sizes = ", ".join(f"{len(splits[part]):,} {part}" for part in ("train", "val", "test"))
+    longer = np.mean([len(words) > max_length for words, _ in splits["test"]])
+    print(f"{'data':<10}{source}: {sizes}; longer than {max_length} words: {longer:.0%} of test")
+    return splits, source, embedded
+
+
+# %% [markdown]
+# ### From words to numbers
+# A vocabulary numbers the 3,000 most frequent words of the training reviews.  All others share
+# the index of `<unk>`, "unknown".  Most of these are names of people and films.  Other films have
+# other names, so there is little to learn from these words, and much to learn by heart.
+#
+# A review is cut to its first and last `--max-length` / 2 words.  Reviewers say what they think
+# at the beginning and at the end; the middle tells the story, and costs as much time.
+# %%
+class Split(NamedTuple):
+    """One split as tensors."""
+
+    texts: list  # N lists of words
+    inputs: torch.Tensor  # (N, T) word indices, padded with 0 at the end
+    lengths: torch.Tensor  # (N,)
+    targets: torch.Tensor  # (N,) 1 for labels[1], 0 for labels[0]
+
+
+def encode(pairs: list, vocab: ru.Vocab, labels: list[str], max_length: int, device) -> Split:
+    """Turn (words, label) pairs into a Split; UserError for a label that is not in `labels`."""
+    rd.check_labels([label for _, label in pairs], labels, "the data")
+    texts = [ru.keep_both_ends(words, max_length) for words, _ in pairs]
+    inputs, lengths = ru.pad_batch([vocab(words) for words in texts])
+    targets = torch.tensor([labels.index(label) for _, label in pairs])
+    return Split(texts, inputs.to(device), lengths.to(device), targets.to(device))
+
+
+# %% [markdown]
+# ## 2. Model
+# ### The cell
+# A vanilla RNN puts its whole state through W_h and tanh at every step, and the gradient passes
+# through both on its way back.  An LSTM has a second state, the cell state c_t, which is a sum:
+#
+#     c_t = f_t * c_{t-1} + i_t * c~_t
+#
+# So on the direct path dc_t / dc_{t-1} = f_t, one factor per unit, without a matrix and tanh.  (A
+# second path leads through h_{t-1} and the gates.)  Where the forget gate f_t stays near 1, memory
+# and gradient survive many steps.  Where it is near 0, the unit starts afresh.
+#
+# A gate is a layer like any other: it is learned, and it opens and closes again for each word.
+# The model below uses `nn.LSTM`, which computes the same, and faster.  The tests compare the two.
+# %%
+class HandWrittenLSTM(nn.Module):
+    """A one-layer LSTM with the interface of nn.LSTM(batch_first=True)."""
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__()
         self.hidden_size = hidden_size
-        # Each gate looks at the state and the word side by side, [h_{t-1}; x_t].
-        joint = hidden_size + input_size
-        self.W_f = nn.Linear(joint, hidden_size)
-        self.W_i = nn.Linear(joint, hidden_size)
-        self.W_o = nn.Linear(joint, hidden_size)
-        self.W_c = nn.Linear(joint, hidden_size)
+        # Each gate looks at the state and the word side by side: [h_{t-1}; x_t].
+        self.W_f = nn.Linear(hidden_size + input_size, hidden_size)
+        self.W_i = nn.Linear(hidden_size + input_size, hidden_size)
+        self.W_o = nn.Linear(hidden_size + input_size, hidden_size)
+        self.W_c = nn.Linear(hidden_size + input_size, hidden_size)
 
-    def step(self, x_t, h_prev, c_prev) -> tuple[torch.Tensor, torch.Tensor, Gates]:
-        """One word: (B, E) and the states before it -> h_t and c_t (B, H), and the gates."""
+    def step(self, x_t, h_prev, c_prev) -> tuple[torch.Tensor, torch.Tensor]:
+        """One word: (B, E) and the two states before it -> the two states after it (B, H)."""
         joint = torch.cat([h_prev, x_t], dim=1)  # (B, H + E)
         # f_t = sigmoid(W_f [h_{t-1}; x_t] + b_f)      what to keep of the memory
-        forget = torch.sigmoid(self.W_f(joint))
+        f_t = torch.sigmoid(self.W_f(joint))
         # i_t = sigmoid(W_i [h_{t-1}; x_t] + b_i)      what to write into it
-        input_ = torch.sigmoid(self.W_i(joint))
+        i_t = torch.sigmoid(self.W_i(joint))
         # o_t = sigmoid(W_o [h_{t-1}; x_t] + b_o)      what to show of it
-        output = torch.sigmoid(self.W_o(joint))
+        o_t = torch.sigmoid(self.W_o(joint))
         # c~_t = tanh(W_c [h_{t-1}; x_t] + b_c)        what could be written
         candidate = torch.tanh(self.W_c(joint))
         # c_t = f_t * c_{t-1} + i_t * c~_t             the memory itself: a sum
-        c_t = forget * c_prev + input_ * candidate
+        c_t = f_t * c_prev + i_t * candidate
         # h_t = o_t * tanh(c_t)                        what the rest of the network sees
-        h_t = output * torch.tanh(c_t)
-        return h_t, c_t, Gates(forget, input_, output)
+        h_t = o_t * torch.tanh(c_t)
+        return h_t, c_t
 
     def forward(self, inputs: torch.Tensor):
-        h_t = c_t = inputs.new_zeros(inputs.shape[0], self.hidden_size)  # (B, H)
+        """(B, T, E) -> every h_t (B, T, H), and the last (h_T, c_T), each (1, B, H)."""
+        h_t = inputs.new_zeros(inputs.shape[0], self.hidden_size)  # (B, H), h_0 = 0
+        c_t = torch.zeros_like(h_t)  # (B, H), c_0 = 0
         states = []
         for x_t in inputs.unbind(dim=1):  # T tensors of (B, E)
-            h_t, c_t, _ = self.step(x_t, h_t, c_t)
+            h_t, c_t = self.step(x_t, h_t, c_t)
             states.append(h_t)
         return torch.stack(states, dim=1), (h_t[None], c_t[None])
 
-    @classmethod
-    @torch.no_grad()
-    def from_torch(cls, lstm: nn.LSTM) -> HandWrittenLSTM:
-        """The same cell as the first layer of an nn.LSTM, whose gates can then be looked at."""
-        cell = cls(lstm.input_size, lstm.hidden_size).to(lstm.weight_hh_l0.device)
-        # nn.LSTM stacks its matrices in the order i, f, c~, o, and has two biases per gate.
-        for number, gate in enumerate((cell.W_i, cell.W_f, cell.W_c, cell.W_o)):
-            rows = slice(number * lstm.hidden_size, (number + 1) * lstm.hidden_size)
-            gate.weight.copy_(torch.cat([lstm.weight_hh_l0[rows], lstm.weight_ih_l0[rows]], dim=1))
-            gate.bias.copy_(lstm.bias_hh_l0[rows] + lstm.bias_ih_l0[rows])
-        return cell
 
-
-# From T states to one vector.  The last state has to carry everything that was read, 300 words
-# back.  The mean and the maximum over all states ask less of the memory: a unit may report
-# "superb!" when it comes and forget it.  For sentiment that is enough, and more accurate.
-def pool(states: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Tensor:
-    """(B, T, H) states and (B,) lengths -> (B, H), or (B, 2H) for meanmax; padding is left out."""
-    if pooling == "last":
-        # Pitfall: states[:, -1] is the state after the padding of all but the longest review.
-        return states[torch.arange(len(lengths), device=lengths.device), lengths - 1]
-    mask = ru.lengths_to_mask(lengths, states.shape[1])  # (B, T)
-    summaries = []
-    if "mean" in pooling:
-        shares = mask / lengths[:, None]  # (B, T), each row sums to 1
-        # sum_t share_t h_t as one product, (B, 1, T) @ (B, T, H): faster than multiply and sum.
-        summaries.append(torch.bmm(shares[:, None].to(states), states)[:, 0])  # (B, H)
-    if "max" in pooling:
-        # -inf at padding never is the maximum.  (Adding it is twice as fast as masked_fill.)
-        never = torch.zeros_like(mask, dtype=states.dtype).masked_fill(~mask, -math.inf)
-        summaries.append((states + never[:, :, None]).max(dim=1).values)
-    return torch.cat(summaries, dim=1)
-
-
-POOLINGS = ("last", "mean", "max", "meanmax")
-CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-
-
+# %% [markdown]
+# ### The classifier
+# The dense layer needs one vector, and a review has T states.
+#
+# - `pooling="last"`: h_T has to carry all that was read, from hundreds of words back.
+# - `pooling="max"`: of each unit, the largest value anywhere in the review.  This asks less of the
+#   memory: a unit may report "superb!" when it comes, and then forget it.
+#
+# **Pitfall.**  Short reviews are filled up to the longest of their batch, and the LSTM goes on
+# computing there.  The states of the padding are not states of the review.  `states[:, -1]` is
+# such a state, and a plain maximum over all positions includes them.  So the padding is masked.
+#
+# **Start with an open forget gate.**  Before training, f_t is about sigmoid(b_f).  With b_f = 0
+# that is 0.5, and half of the memory is lost at each step.  With b_f = 1 it is 0.73.  The gate can
+# learn to open, but only from a gradient that has come through it, so we open it at the start
+# (Jozefowicz et al. 2015).  `gradient_lesson` in section 4 measures the difference.
+#
+# **Hide whole words.**  `nn.Dropout1d` sets the vectors of random words to 0, in training only.
+# So the network cannot rely on any one word, and learns less by heart than with `nn.Dropout`,
+# which hides some numbers of each vector: the others still tell which word it is.
+# %%
 class ReviewClassifier(nn.Module):
-    """Embedding -> recurrent layers -> pooling -> one logit: above 0 means labels[1].
+    """Embedding -> LSTM -> pooling over the words -> dense layer -> one logit.
 
-    With `cell="none"` there is no recurrent layer: the averaged embeddings of the baseline.
+    vocab_size       words, and two more: padding (index 0) and the unknown word
+    hidden_size      H, numbers in h_t and in c_t
+    dropout          the share of the words, and of the numbers in the summary, that are hidden
+    pooling          how T states become one vector, the summary: "max" or "last"
+    embedding_size   E, numbers per word
     """
 
-    def __init__(self, vocab_size: int, args: argparse.Namespace):
+    def __init__(self, vocab_size, hidden_size=64, dropout=0.3, pooling="max", embedding_size=100):
         super().__init__()
-        self.pooling, self.input_dropout = args.pooling, args.input_dropout
-        self.embedding = nn.Embedding(vocab_size, EMBEDDING_SIZE, padding_idx=PAD)
-        # Small at first, so that what a word learns soon outweighs what it was born with.
+        self.pooling = pooling
+        self.embedding = nn.Embedding(vocab_size, embedding_size, padding_idx=0)
+        # Start the vectors small, so that training soon outweighs the random initial values.
         nn.init.normal_(self.embedding.weight[1:].data, std=0.1)
-        self.rnn, size = None, EMBEDDING_SIZE
-        if args.cell != "none":
-            between = args.dropout if args.num_layers > 1 else 0.0  # nn.LSTM warns about one layer
-            options = {"num_layers": args.num_layers, "dropout": between, "batch_first": True}
-            self.rnn, size = CELLS[args.cell](size, args.hidden_size, **options), args.hidden_size
-            # Orthogonal recurrent matrices and zero biases, as in 04, but b_f = 1 in an LSTM.  At
-            # the start of training f_t is about sigmoid(b_f).  With b_f = 0 that is 0.5: half of
-            # the memory is gone after each step, and on the direct path 0.5^20, a millionth, is
-            # left after 20.  (`--lesson memory` prints more: it counts the path through the gates
-            # as well.)  With b_f = 1 it is 0.73, with b_f = 3 it is 0.95.  The gate can learn to
-            # open, but only from a gradient that has come through it; so it is opened before
-            # training (Jozefowicz et al. 2015).
-            ru.initialise_recurrent(self.rnn)
-            if args.from_scratch:
-                self.rnn = HandWrittenLSTM.from_torch(self.rnn)
-        self.dropout = nn.Dropout(args.dropout)
-        self.output = nn.Linear(size * (2 if args.pooling == "meanmax" else 1), 1)
-
-    def states(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(B, T) words -> (B, T, H) states of the last layer."""
-        if self.training:
-            # Hide some words behind <unk>: the network may not rely on any single one.
-            hidden = torch.rand(inputs.shape, device=inputs.device) < self.input_dropout
-            inputs = inputs.masked_fill(hidden & (inputs != PAD), UNK)
-        embedded = self.embedding(inputs)  # (B, T, E)
-        if self.training:
-            # Hide some numbers of every vector, the same ones throughout a review, so that
-            # what one word loses the next cannot give away (Gal and Ghahramani 2016).
-            size, kept = (len(inputs), 1, EMBEDDING_SIZE), 1 - self.input_dropout
-            embedded = embedded * (torch.rand(size, device=inputs.device) < kept) / kept
-        return embedded if self.rnn is None else self.rnn(embedded)[0]
+        self.hide_words = nn.Dropout1d(dropout)
+        self.rnn = nn.LSTM(embedding_size, hidden_size, batch_first=True)
+        # nn.LSTM stacks its gates in the order i, f, c~, o.  It adds two biases to each.
+        nn.init.ones_(self.rnn.bias_ih_l0.data[hidden_size : 2 * hidden_size])
+        nn.init.zeros_(self.rnn.bias_hh_l0.data[hidden_size : 2 * hidden_size])
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden_size, 1)
 
     def forward(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """(B, T) words and (B,) lengths -> (B,) logits."""
-        summary = pool(self.states(inputs), lengths, self.pooling)  # (B, H) or (B, 2H)
-        return self.output(self.dropout(summary))[:, 0]
+        """(B, T) words and (B,) lengths -> (B,) logits: above 0 means labels[1]."""
+        embedded = self.hide_words(self.embedding(inputs))  # (B, T, E)
+        states, _ = self.rnn(embedded)  # (B, T, H)
+        summary = self.dropout(self.pool(states, lengths))  # (B, H)
+        return self.output(summary)[:, 0]  # (B,)
+
+    def pool(self, states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """(B, T, H) states and (B,) lengths -> (B, H); the states of the padding do not count."""
+        if self.pooling == "last":
+            rows = torch.arange(len(lengths), device=lengths.device)
+            return states[rows, lengths - 1]  # (B, H)
+        steps = torch.arange(states.shape[1], device=lengths.device)  # (T,)
+        padding = steps >= lengths[:, None]  # (B, T), True behind the last word
+        return states.masked_fill(padding[:, :, None], float("-inf")).amax(dim=1)  # (B, H)
 
 
-# %% ------------------------------------------------------------------
-# 3. Training and evaluation
-# ----------------------------------------------------------------------
-
-
-# Gradient accumulation: --batch-size 16 --accumulate-steps 4 makes the same update as
-# --batch-size 64 (but for the random draws of dropout) and holds a quarter of the activations in
-# memory.  backward() *adds* to .grad, so the four parts may come one after the other; each is
-# divided by the size of the whole, so that their sum is the gradient of one mean.
-def train_epoch(model, split: Split, sampler, optimizer, epoch: int, args) -> dict:
-    """Make one pass over the training reviews; return what it measured."""
+# %% [markdown]
+# ## 3. Training and evaluation
+# ### One epoch, with gradient accumulation
+# Two labels need one logit z only: P(labels[1]) = sigmoid(z), and z > 0 means labels[1].  The loss
+# is -log of the probability of the true label, in nats, computed from z itself.
+#
+# Long reviews need memory: all T states of a batch are kept for the backward pass.
+# `--batch-size 16 --accumulate-steps 4` makes the same update as `--batch-size 64` (but for the
+# random draws of dropout) and holds a quarter of the states.  `backward()` *adds* to the gradient,
+# so the four parts may come one after the other.  Each is a sum, divided by the size of the whole:
+# together they are the gradient of one mean, also where the last part is smaller.
+# %%
+def train_epoch(
+    model, split: Split, sampler, optimizer, epoch: int, epochs: int, lr: float,
+    batch_size: int, clip: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    """Train on every review once; return the mean loss, the accuracy and the mean gradient norm."""
     model.train()
     sampler.set_epoch(epoch)
-    device = model.output.weight.device
-    total_steps, step = args.epochs * len(sampler), (epoch - 1) * len(sampler)
-    loss_sum, num_correct, norm_sum = 0.0, 0, 0.0
-    for rows in ru.progress(sampler, desc=f"epoch {epoch}"):
+    first_step = (epoch - 1) * len(sampler)
+    loss_sum = 0.0
+    num_correct = 0
+    norm_sum = 0.0
+    for step, rows in enumerate(ru.progress(sampler, desc=f"epoch {epoch}"), first_step):
         for group in optimizer.param_groups:
-            group["lr"] = ru.learning_rate(step, total_steps, args.lr)
+            group["lr"] = ru.learning_rate(step, epochs * len(sampler), lr)
         optimizer.zero_grad()
-        for start in range(0, len(rows), args.batch_size):
-            micro = rows[start : start + args.batch_size]
-            inputs, lengths, targets = make_batch(split, micro, device)  # (B, T), (B,), (B,)
+        for start in range(0, len(rows), batch_size):  # the parts of one update
+            part = rows[start : start + batch_size]
+            lengths = split.lengths[part]  # (B,)
+            targets = split.targets[part].float()  # (B,)
+            inputs = split.inputs[part, : lengths.max()]  # (B, T)
             logits = model(inputs, lengths)  # (B,)
-            # One logit z is enough for two labels: P(labels[1]) = sigmoid(z).  The loss is
-            # -log of the probability of the true label, in nats, computed from z itself.
             loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
             (loss / len(rows)).backward()
             loss_sum += loss.item()
             num_correct += ((logits > 0) == (targets > 0.5)).sum().item()
-        norm_sum += ru.clip_gradients(model.parameters(), args.clip)
+        norm_sum += ru.clip_gradients(model.parameters(), clip)
         optimizer.step()
-        step += 1
     ru.check_finite(loss_sum, epoch)
-    return {
-        "train_loss": loss_sum / len(split.inputs),
-        "train_accuracy": num_correct / len(split.inputs),
-        "gradient_norm": norm_sum / len(sampler),
-    }
+    num_reviews = len(split.texts)
+    return loss_sum / num_reviews, num_correct / num_reviews, norm_sum / len(sampler)
 
 
-def start_training(model, split: Split, args):
-    """Return the optimiser and the sampler of a training run."""
-    # Reviews of similar length share a batch.  Random batches would be padded to their longest
-    # review, and almost half of all steps would be spent on padding.
-    lengths = [len(text) for text in split.inputs]
-    size = args.batch_size * args.accumulate_steps
-    sampler = ru.BucketBatchSampler(lengths, size, seed=args.seed)
-    # Most weights are word vectors; updating all of them in one pass saves much of a step.
-    fused = ru.fused_adam_works(model.output.weight.device)
-    return torch.optim.Adam(model.parameters(), lr=args.lr, fused=fused), sampler
-
-
-# In the first epochs training looks worse than validation: its figures are averages over an epoch
-# in which the weights still changed, with dropout on and words hidden.  Validation comes
-# afterwards, with both off.
-def train(model, data: dict[str, Split], vocab, labels, args) -> tuple[list[dict], dict]:
-    """Train for up to `args.epochs`; return the history and the best epoch with its weights.
-
-    "Best" is by validation accuracy, the measure that is reported at the end.
-    """
-    optimizer, sampler = start_training(model, data["train"], args)
-    stopper = ru.EarlyStopping(args.patience, higher_is_better=True)
-    config = ru.training_config(args)
-    resumable = {"config": config, "model": model, "optimizer": optimizer, "stopper": stopper}
-    history, best = [], {}
-    if args.resume:
-        record = ru.load_training_state(args.path, TUTORIAL, **resumable)
-        history, best = record["history"], record["best"]
-
-    print("\nepoch  train loss  acc    val loss  acc    grad norm  seconds")
-    with ru.interruptible(args, history):
-        while len(history) < args.epochs and not stopper.should_stop:
-            started = time.perf_counter()
-            row = {"epoch": len(history) + 1}
-            row |= train_epoch(model, data["train"], sampler, optimizer, row["epoch"], args)
-            row |= {f"val_{name}": value for name, value in evaluate(model, data["val"]).items()}
-            row["seconds"] = round(time.perf_counter() - started, 3)
-            improved = stopper.step(row["val_accuracy"])
-            if improved:
-                best = {"epoch": row["epoch"], "metrics": row, "weights": ru.snapshot(model)}
-            if args.save_model:
-                contents = {"vocab": vocab.get_itos(), "labels": labels}
-                ru.save_epoch(args.path, TUTORIAL, resumable, [*history, row], best, **contents)
-            # Last, so that Ctrl-C while saving does not count this epoch as finished.
-            history.append(row)
-            print_epoch(row, improved)
-    if len(history) < args.epochs:
-        print(f"stopped early: no better validation accuracy for {args.patience} epochs")
-    return history, best
-
-
-def print_epoch(row: dict, improved: bool) -> None:
-    print(f"{row['epoch']:5d}  {row['train_loss']:10.3f}  {row['train_accuracy']:.3f}", end="  ")
-    print(f"{row['val_loss']:8.3f}  {row['val_accuracy']:.3f}", end="  ")
-    print(f"{row['gradient_norm']:9.2f}  {row['seconds']:7.1f}", end="")
-    print("  *" if improved else "", flush=True)
-
-
-# The longest reviews come first: each batch then fits into the memory that the one before it
-# has freed.  In the other order the process grew by a gigabyte.
+# %% [markdown]
+# ### Evaluation
+# Reviews of similar length go through the network together, which saves time on padding.
+#
+# For two labels, softmax of the scores (0, z) is (1 - sigmoid(z), sigmoid(z)).  So the scores of
+# chapter 04 serve here as well: put a column of zeros before z.
+# %%
 @torch.no_grad()
-def read_all(model, split: Split, read, batch_size: int = 256) -> torch.Tensor:
-    """Apply `read(inputs, lengths)`, (B, T) and (B,) -> (B, ...), to a split in eval mode.
-
-    Reviews of similar length go together, for speed; the result is in the split's own order.
-    """
+def predict_logits(model, split: Split, batch_size: int = 256) -> torch.Tensor:
+    """Return the logits (N,) of a split, in its order, with dropout off."""
     model.eval()
-    lengths = torch.tensor([len(text) for text in split.inputs])
-    order, device = lengths.argsort(descending=True, stable=True), model.output.weight.device
-    answers = []
-    for rows in order.split(batch_size):
-        inputs, lengths, _ = make_batch(split, rows.tolist(), device)
-        answers.append(read(inputs, lengths).cpu())
-    return torch.cat(answers)[order.argsort()]
+    logits = torch.zeros(len(split.texts), device=split.inputs.device)
+    # The longest come first: each batch then fits into the memory that the one before has freed.
+    for rows in split.lengths.argsort(descending=True).split(batch_size):
+        lengths = split.lengths[rows]  # (B,)
+        logits[rows] = model(split.inputs[rows, : lengths.max()], lengths)
+    return logits
 
 
 def evaluate(model, split: Split) -> dict[str, float]:
-    """Measure loss (nats per review), accuracy and macro-F1 of a model on a split."""
-    logits = read_all(model, split, model)  # (N,)
-    two = torch.stack([torch.zeros_like(logits), logits], dim=1)  # softmax of (0, z): sigmoid(z)
-    return ru.classification_scores(two, split.targets.long())
+    """Loss (nats per review), accuracy and macro-F1 of a model on a split."""
+    logits = predict_logits(model, split)[:, None]  # (N, 1)
+    return rb.classification_scores(F.pad(logits, (1, 0)), split.targets)  # (N, 2): 0 and z
 
 
-# What the network has to beat, from the trivial to the strong.  TF-IDF counts words and pairs
-# of words, those that are rare elsewhere for more, and a logistic regression weighs them: no
-# order beyond two words, half a minute of computing.  (Its C was chosen on validation.)
-def word_count_baselines(splits: dict[str, ru.Corpus]) -> dict[str, float]:
-    """Return the test accuracy of the majority label and of TF-IDF logistic regression."""
+# %% [markdown]
+# ### The training loop
+# The epoch with the best validation accuracy is kept (marked `*`); the lower loss decides a tie.
+# Late in training, accuracy and loss may both rise: fewer mistakes, each made with more certainty.
+#
+# At first, training looks worse than validation: its figures are averages over an epoch in which
+# the weights still change, with words hidden.  Validation comes afterwards, with none hidden.
+# %%
+def train(
+    model, train_split: Split, val_split: Split, epochs: int, lr: float, batch_size: int,
+    accumulate_steps: int, clip: float, patience: int, seed: int, about: dict, path=None,
+    save_model=False, resume=False,
+) -> tuple[list[dict], dict]:  # fmt: skip
+    """Leave `model` with the weights of the best epoch; return the history and that epoch.
+
+    With `save_model`, everything is saved at `path` after each epoch, together with `about`.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    reviews_per_update = batch_size * accumulate_steps
+    # Reviews of similar length share a batch: in random ones, half of the steps would be padding.
+    sampler = ru.BucketBatchSampler(train_split.lengths.cpu(), reviews_per_update, seed=seed)
+    history = []
+    best = {"epoch": 0, "score": (-1.0, 0.0)}
+    if resume:
+        history, best = ru.resume(path, TUTORIAL, about, model, optimizer, "score")
+
+    for epoch in range(len(history) + 1, epochs + 1):
+        if patience and len(history) - best["epoch"] >= patience:
+            print(f"stopped early: no better validation result for {patience} epochs")
+            break
+        started = time.perf_counter()
+        train_loss, train_accuracy, gradient_norm = train_epoch(
+            model, train_split, sampler, optimizer, epoch, epochs, lr, batch_size, clip
+        )
+        val = evaluate(model, val_split)
+        history.append({
+            "epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy,
+            "gradient_norm": gradient_norm, "val_loss": val["loss"],
+            "val_accuracy": val["accuracy"], "seconds": round(time.perf_counter() - started, 3),
+        })  # fmt: skip
+        score_now = (val["accuracy"], -val["loss"])  # tuples are compared from the left
+        if score_now > best["score"]:
+            best = {"epoch": epoch, "score": score_now, "weights": ru.snapshot(model)}
+        if save_model:
+            ru.save_epoch(path, TUTORIAL, about, best, history, model, optimizer)
+        ru.print_epoch(history[-1], best["epoch"])
+    model.load_state_dict(best["weights"])
+    return history, best
+
+
+# %% [markdown]
+# ### The test, and what the network has to beat
+# TF-IDF counts the words of a review, those that are rare elsewhere for more.  A logistic
+# regression weighs the counts.  Single words know no order at all.  With pairs of neighbours,
+# "not good" is a feature of its own.  C (regularisation) is chosen on validation, as the epoch is.
+# The comparison is not quite even: TF-IDF reads whole reviews, the network cuts a sixth of them.
+#
+# TF-IDF of words and pairs wins.  Does the order of words not matter?  It does, but most film
+# reviews also say their opinion in single words and pairs, many times over.  The embedded reviews
+# do not: there "not without charm" is praise and "without charm" is blame.  Run
+# `--dataset embedded`, which takes a minute, and compare the same three lines.
+# %%
+def measure_test(model, test: Split, splits: dict[str, list], epoch: int) -> tuple[dict, dict]:
+    """Print and return the scores on test, and {baseline: accuracy}.  Nothing is chosen later."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    pairs = {
-        name: [(" ".join(corpus[row]), label) for row, label in enumerate(corpus.labels)]
-        for name, corpus in splits.items()
-    }
-    found_in = Counter(word for text, _ in pairs["train"] for word in {*text.split()})
-    fewest = 3 if len(pairs["train"]) > 1000 and max(found_in.values(), default=0) >= 3 else 1
-    tfidf = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=fewest, sublinear_tf=True, lowercase=False,
-        token_pattern=r"\S+", dtype=np.float32,
-    )  # fmt: skip
-    majority, regression = ru.linear_baselines(pairs["train"], pairs["test"], tfidf, C=10.0)
-    return {"majority label": majority, "TF-IDF logistic regression": regression}
+    train_pairs, val_pairs, test_pairs = splits["train"], splits["val"], splits["test"]
+    train_labels = [label for _, label in train_pairs]
+    test_labels = [label for _, label in test_pairs]
+    baselines = {"majority label": rb.majority_accuracy(train_labels, test_labels)}
+    for name, longest in {"TF-IDF of words": 1, "TF-IDF of words and pairs": 2}.items():
+        tfidf = TfidfVectorizer(
+            ngram_range=(1, longest), max_features=100_000, sublinear_tf=True, lowercase=False,
+            token_pattern="[^ ]+", dtype=np.float32,
+        )  # fmt: skip
+        accuracy, their_right, _ = rb.ngram_regression(train_pairs, val_pairs, test_pairs, tfidf)
+        baselines[name] = accuracy
+    scores = evaluate(model, test)
+    right = (predict_logits(model, test) > 0) == (test.targets > 0)  # (N,)
+    interval = rb.paired_interval(right.cpu(), their_right)
+    ru.print_test(scores, baselines, "accuracy", f"epoch {epoch}, chosen on validation", interval)
+    return {**scores, "minus_tfidf": list(interval)}, baselines
 
 
-# The averaged embeddings are the same network without its recurrent layer: the mean of the
-# embeddings, and a logit; no order, no maximum.  (The shuffled reviews show how much of the
-# difference is order.)  They train for all epochs and their last epoch counts: for a baseline
-# nothing is chosen.
-def train_variant(data: dict[str, Split], vocab, args, **changes) -> nn.Module:
-    """Train a classifier with some settings changed, for all epochs, and return it."""
-    args = ru.variant(args, **changes)
-    model = ReviewClassifier(len(vocab), args).to(ru.get_device(args.device))
-    optimizer, sampler = start_training(model, data["train"], args)
-    with ru.interruptible(args, []):
-        for epoch in range(1, args.epochs + 1):
-            train_epoch(model, data["train"], sampler, optimizer, epoch, args)
-    return model
-
-
-def shuffle_words(split: Split) -> Split:
-    """The same reviews, the words of each in random order; padding stays where it is."""
-    generator = torch.Generator().manual_seed(0)
-
-    def shuffle(text: torch.Tensor) -> torch.Tensor:
-        order = torch.randperm(int((text != PAD).sum()), generator=generator)
-        return torch.cat([text[order], text[len(order) :]])
-
-    return split._replace(inputs=[shuffle(text) for text in split.inputs])
-
-
-# Does the last state alone still know?  A logistic regression on h_T, fitted on the validation
-# reviews, shows what can be read off there.  The network was trained to be read by pooling,
-# so this is not what `--pooling last` would reach; it says how much is still remembered.
-def last_state_accuracy(model, data: dict[str, Split]) -> float:
-    """Test accuracy of a logistic regression on the last states of the trained network."""
-    from sklearn.linear_model import LogisticRegression
-
-    def last_state(inputs, lengths):
-        return pool(model.states(inputs), lengths, "last")
-
-    states = {name: read_all(model, data[name], last_state).numpy() for name in ("val", "test")}
-    readout = LogisticRegression(max_iter=1000).fit(states["val"], data["val"].targets.numpy())
-    return float(readout.score(states["test"], data["test"].targets.numpy()))
-
-
-# %% ------------------------------------------------------------------
-# 4. Looking inside
-# ----------------------------------------------------------------------
-
-# The chapter's heart, `--lesson memory`.  Two questions to cells of the same size.  Before any
-# training: how much does the last state still depend on the input k steps earlier?  And after
-# equally many updates: can the cell repeat a symbol that it saw `delay` steps ago?  All start
-# from the weights that PyTorch draws, but for what the name says: an orthogonal W_h (and biases
-# of 0) in one RNN, the forget gate's bias b_f in three LSTMs.  b_f = 0 is about where PyTorch
-# starts it: it draws two small numbers, whose sum counts.
-MEMORY_CELLS = {
-    "RNN": nn.RNN,
-    "RNN, orthogonal": nn.RNN,
-    "GRU": nn.GRU,
-    "LSTM, b_f = 0": nn.LSTM,
-    "LSTM, b_f = 1": nn.LSTM,
-    "LSTM, b_f = 3": nn.LSTM,
-}
-DELAYS = (5, 10, 20, 40)
-NUM_SYMBOLS = 8
-
-
-@torch.no_grad()
-def memory_cell(name: str, input_size: int, hidden_size: int = 64) -> nn.Module:
-    """Make the cell of one line of the lesson."""
-    cell = MEMORY_CELLS[name](input_size, hidden_size, batch_first=True)
-    if name == "RNN, orthogonal":
-        ru.initialise_recurrent(cell)
-    elif "b_f" in name:  # the forget gate's two biases, of which only the sum matters
-        cell.bias_ih_l0[hidden_size : 2 * hidden_size] = float(name[-1])
-        cell.bias_hh_l0[hidden_size : 2 * hidden_size] = 0.0
-    return cell
+# %% [markdown]
+# ## 4. Looking inside
+# ### How far back does the gradient reach?
+# Read 101 random inputs with a cell that is not trained yet.  How much does the last state
+# still depend on the input k steps earlier?
+#
+# All cells start from the weights that PyTorch draws, but for what the name says: an orthogonal
+# W_h and biases of 0 in one RNN, the bias b_f of the forget gate in three LSTMs.  PyTorch itself
+# starts near b_f = 0.  On the direct path alone, b_f = 0 would leave 0.5^20, a millionth, after
+# 20 steps.  We measure more, because the path through h and the gates adds to it.
+#
+# "An LSTM remembers" is half of the truth.  The gates make memory possible, and the start of
+# training decides whether it is used.  A well started vanilla RNN can remember, too.
+# %%
+def memory_cells(input_size: int = 16, hidden_size: int = 64) -> dict[str, nn.Module]:
+    """Make the cells to compare, by name."""
+    cells = {"RNN": nn.RNN(input_size, hidden_size, batch_first=True)}
+    cells["RNN, orthogonal"] = nn.RNN(input_size, hidden_size, batch_first=True)
+    ru.initialise_recurrent(cells["RNN, orthogonal"])
+    cells["GRU"] = nn.GRU(input_size, hidden_size, batch_first=True)
+    for forget_bias in (0, 1, 3):
+        lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
+        nn.init.constant_(lstm.bias_ih_l0.data[hidden_size : 2 * hidden_size], forget_bias)
+        nn.init.zeros_(lstm.bias_hh_l0.data[hidden_size : 2 * hidden_size])
+        cells[f"LSTM, b_f = {forget_bias}"] = lstm
+    return cells
 
 
 def gradient_by_distance(cell: nn.Module, steps: int = 101) -> list[float]:
-    """|dL/dx_{T-k}| / |dL/dx_T| for k = 0..steps-1, L a random projection of h_T."""
+    """|dL/dx_{T-k}| / |dL/dx_T| for k = 0 ... steps - 1, with L a random projection of h_T."""
     inputs = torch.randn(32, steps, cell.input_size, requires_grad=True)  # (B, T, I)
-    states, _ = cell(inputs)
+    states, _ = cell(inputs)  # (B, T, H)
     (states[:, -1] * torch.randn(cell.hidden_size)).sum().backward()
-    norms = inputs.grad.norm(dim=2).mean(dim=0).flip(0)  # (T,), from the last step backwards
-    return (norms / norms[0]).tolist()
+    norms = inputs.grad.norm(dim=2).mean(dim=0)  # (T,)
+    return (norms / norms[-1]).flip(0).tolist()
 
 
-def recall_batch(delay: int, batch_size: int, generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """One symbol to be remembered, then `delay` others: (B, delay + 1, 2 S) one-hot, (B,)."""
-    symbols = torch.randint(NUM_SYMBOLS, (batch_size, delay + 1), generator=generator)
-    shown = symbols.clone()
-    shown[:, 1:] += NUM_SYMBOLS  # the others come from an alphabet of their own
-    return F.one_hot(shown, 2 * NUM_SYMBOLS).float(), symbols[:, 0]
-
-
-def learn_to_recall(name: str, delay: int, updates: int, seed: int) -> float:
-    """Train a cell to recall across `delay` steps; return its accuracy (chance: 1/8)."""
+def gradient_lesson(seed: int) -> dict[str, list[float]]:
+    """Print how much gradient is left k steps back; return {cell: a value for each k}."""
+    print("\nHow much gradient is left, k steps back?  (before training; 1 at k = 0)")
+    print(f"  {'':<16}     k = 1    k = 10    k = 20    k = 50   k = 100")
     ru.set_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    cell, output = memory_cell(name, 2 * NUM_SYMBOLS), nn.Linear(64, NUM_SYMBOLS)
-    parameters = [*cell.parameters(), *output.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=1e-3)
-    for _ in range(updates):
-        inputs, targets = recall_batch(delay, 32, generator)
-        loss = F.cross_entropy(output(cell(inputs)[0][:, -1]), targets)
-        optimizer.zero_grad()
-        loss.backward()
-        ru.clip_gradients(parameters, 1.0)
-        optimizer.step()
-    with torch.no_grad():
-        inputs, targets = recall_batch(delay, 512, generator)
-        right = output(cell(inputs)[0][:, -1]).argmax(dim=1) == targets
-    return right.float().mean().item()
+    gradients = {name: gradient_by_distance(cell) for name, cell in memory_cells().items()}
+    for name, left in gradients.items():
+        print(f"  {name:<16}" + "".join(f"{left[k]:10.0e}" for k in (1, 10, 20, 50, 100)))
+    return gradients
 
 
-def memory_lesson(args) -> dict[str, dict]:
-    """Print, and return, what each cell lets through and what it remembers."""
-    updates, seeds = (20, 1) if args.quick else (300, 2)
-    distances, gradients, recall = (1, 10, 20, 50, 100), {}, {}
-    print("How much gradient is left, k steps back?  (before training; 1 at k = 0)")
-    print(f"  {'cell':<16}" + "".join(f"{f'k = {k}':>10}" for k in distances))
-    for name in MEMORY_CELLS:
-        ru.set_seed(args.seed)
-        gradients[name] = gradient_by_distance(memory_cell(name, 16))
-        print(f"  {name:<16}" + "".join(f"{gradients[name][k]:10.0e}" for k in distances))
-    print(f"\nHow often is a symbol recalled, after {updates} updates each?  (chance 0.12)")
-    print(f"  {'cell':<16}" + "".join(f"{f'delay {d}':>10}" for d in DELAYS), flush=True)
-    for name in MEMORY_CELLS:
-        recall[name] = [
-            sum(learn_to_recall(name, delay, updates, args.seed + n) for n in range(seeds)) / seeds
-            for delay in DELAYS
-        ]
-        print(f"  {name:<16}" + "".join(f"{value:10.2f}" for value in recall[name]), flush=True)
-    if not args.quick:  # after so few updates the table shows nothing
-        print("Gates make memory possible; how the cell starts makes it likely.")
-    return {"gradient": gradients, "recall": recall}
-
-
-def plot_memory(lesson: dict, plt):
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
-    for (name, norms), style in zip(lesson["gradient"].items(), itertools.cycle(["-", "--", ":"])):
-        left.plot(norms, style, label=name)
-        right.plot(DELAYS, lesson["recall"][name], "o" + style, ms=4, label=name)
-    left.set(yscale="log", ylim=(1e-12, 10), xlabel="steps back k", ylabel="gradient, relative")
-    left.set_title("before training")
-    right.axhline(1 / NUM_SYMBOLS, color=ru.GREY, linestyle=":", label="chance")
-    right.set(xlabel="delay (steps)", ylabel="accuracy of recall", ylim=(0, 1.05))
-    right.set_title("after equally many updates")
-    figure.legend(handles=right.lines, loc="outside right center", fontsize=9)
-    figure.suptitle("Which cell remembers?")
-    return figure
-
-
-# The answer after every word: what would the network say if the review ended here?  All it
-# needs are the states so far: the last, their running mean, their running maximum.
+# %% [markdown]
+# ### The answer after every word
+# If the review ended here?  The network needs the running maximum of its states, or the last.
+# %%
 @torch.no_grad()
-def read_word_by_word(model, vocab, words: list[str]) -> torch.Tensor:
-    """Return P(labels[1]) after each word, (T,)."""
+def read_word_by_word(model, vocab, words: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return P(labels[1]) after each word, (T,), and the states, (T, H)."""
     model.eval()
-    states = model.states(torch.tensor([vocab(words)], device=model.output.weight.device))[0]
-    counts = torch.arange(1, len(words) + 1, device=states.device)[:, None]  # (T, 1)
-    mean, maximum = states.cumsum(dim=0) / counts, states.cummax(dim=0).values  # (T, H) each
-    so_far = {"last": states, "mean": mean, "max": maximum}
-    summaries = torch.cat([so_far[name] for name in so_far if name in model.pooling], dim=1)
-    return model.output(summaries)[:, 0].sigmoid().cpu()
+    indices = torch.tensor([vocab(words)], device=model.output.weight.device)  # (1, T)
+    states, _ = model.rnn(model.embedding(indices))  # (1, T, H)
+    lengths = torch.arange(1, len(words) + 1, device=indices.device)  # (T,): 1, 2, ...
+    # The same states T times over: as a review of one word, of two words, ...
+    summaries = model.pool(states.expand(len(words), -1, -1), lengths)  # (T, H)
+    return model.output(summaries)[:, 0].sigmoid(), states[0]
 
 
-def words_read(text: str, max_length: int) -> list[str]:
-    """The words of a text that the network gets to read, as `Corpus.encode` would cut them."""
-    words = ru.basic_english(text) or [ru.Vocab.UNK]
-    head = (max_length + 1) // 2
-    return words if len(words) <= max_length else words[:head] + words[head - max_length :]
+def predict(model, about: dict, texts: list[str]) -> dict[str, float]:
+    """Print the answer to each text, and after each of its words; return {text: P(labels[1])}."""
+    vocab = ru.Vocab(about["vocab"])
+    labels = about["labels"]
+    answers = {}
+    for text in texts:
+        words = ru.basic_english(text) or ["<unk>"]  # there is always a word to read
+        words = ru.keep_both_ends(words, about["config"]["max_length"])
+        probabilities = read_word_by_word(model, vocab, words)[0].tolist()  # T numbers
+        answers[text] = probabilities[-1]
+        print(f"\n{labels[int(answers[text] > 0.5)]}  (P({labels[1]}) = {answers[text]:.3f})")
+        print("after each word, [in brackets] if the network reads <unk> in its place:")
+        parts = []
+        for word, index, p in zip(words, vocab(words), probabilities):
+            shown = f"[{word}]" if index == ru.UNK else word
+            parts.append(f"{shown:>13} {p:.2f}")
+        for start in range(0, len(parts), 5):
+            print("".join(parts[start : start + 5]))
+    return answers
 
 
-def print_prediction(model, vocab, labels: list[str], text: str, max_length: int) -> float:
-    """Print the answer to a text and the probability after every word; return P(labels[1])."""
-    words = words_read(text, max_length)
-    probabilities = read_word_by_word(model, vocab, words).tolist()
-    last = probabilities[-1]
-    print(f"\n{labels[last > 0.5]}  (P({labels[1]}) = {last:.3f}; after each word:)")
-    shown = [w if w in vocab else f"[{w}]" for w in words]
-    # A no-break space keeps a word and its number on one line.
-    line = "  ".join(f"{word}\xa0{p:.2f}" for word, p in zip(shown, probabilities))
-    for row in textwrap.wrap(line, 92, break_long_words=False, break_on_hyphens=False):
-        print("  " + row.replace("\xa0", " "))
-    if any(word not in vocab for word in words):
-        print("  [words in brackets] are not in the vocabulary; the network reads <unk>")
-    return last
-
-
-# The review that the figures are drawn from; it is of our own making, and turns.
+# %% [markdown]
+# ### The gates over a review
+# `nn.LSTM` returns no gates.  But a gate depends on h_{t-1} and x_t only, so with all states known
+# one product gives all gates.  `nn.LSTM` stacks the four matrices in the order i, f, c~, o.
+# %%
+# The review that the figure is drawn from; it is of our own making, and turns.
 EXAMPLE = (
     "The start is slow and the plot is thin, but what a wonderful film this turns out to be. "
     "The acting is superb, and in the end I was moved to tears. Not perfect, but a joy."
@@ -713,272 +499,134 @@ EXAMPLE = (
 
 
 @torch.no_grad()
-def gates_over(model, vocab, words: list[str]) -> tuple[Gates, torch.Tensor]:
-    """The gates of the first layer, each (T, H), and its cell states (T, H), over some words."""
-    cell = model.rnn
-    if not isinstance(cell, HandWrittenLSTM):
-        cell = HandWrittenLSTM.from_torch(cell)
-    device = model.output.weight.device
-    embedded = model.embedding(torch.tensor([vocab(words)], device=device))  # (1, T, E)
-    h_t = c_t = embedded.new_zeros(1, cell.hidden_size)
-    gates, cells = [], []
-    for x_t in embedded.unbind(dim=1):
-        h_t, c_t, now = cell.step(x_t, h_t, c_t)
-        gates.append(now)
-        cells.append(c_t)
-    return Gates(*(torch.cat(gate).cpu() for gate in zip(*gates))), torch.cat(cells).cpu()
+def gates_over(model, vocab, words: list[str]) -> dict[str, torch.Tensor]:
+    """The forget, input and output gate at each word, each (T, H)."""
+    _, states = read_word_by_word(model, vocab, words)  # (T, H)
+    previous = F.pad(states, (0, 0, 1, 0))[:-1]  # (T, H): h_{t-1}, with h_0 = 0
+    embedded = model.embedding(torch.tensor(vocab(words), device=states.device))  # (T, E)
+    lstm = model.rnn
+    sums = embedded @ lstm.weight_ih_l0.T + lstm.bias_ih_l0  # (T, 4H)
+    sums = sums + previous @ lstm.weight_hh_l0.T + lstm.bias_hh_l0
+    i_t, f_t, _, o_t = sums.sigmoid().cpu().chunk(4, dim=1)  # (T, H) each
+    return {"forget": f_t, "input": i_t, "output": o_t}
 
 
-def plot_word_by_word(model, vocab, labels, words: list[str], plt, title: str):
-    """Above: the answer after each word.  Below, for an LSTM: its gates over the same words."""
-    gated = isinstance(model.rnn, (nn.LSTM, HandWrittenLSTM))
-    rows, height = (4, 8) if gated else (1, 3)
-    figure, axes = plt.subplots(rows, 1, figsize=(10, height), sharex=True, squeeze=False)
-    axes = axes[:, 0]
-    axes[0].plot(read_word_by_word(model, vocab, words), "o-", ms=3, color=ru.BLUE)
-    axes[0].axhline(0.5, color=ru.GREY, linestyle=":")
-    axes[0].set(ylim=(0, 1), ylabel=f"P({labels[1]})")
-    if gated:
-        gates, cells = gates_over(model, vocab, words)
-        units = cells.std(dim=0).argsort(descending=True)[:10]  # those whose memory changes most
-        colours = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-        for panel, name, gate in zip(axes[1:], Gates._fields, gates):
-            ru.plot_heatmap(panel, gate[:, units].T, units.tolist(), words, None, **colours)
-            panel.set_ylabel(f"{name} gate\nunit")
-        figure.colorbar(axes[1].images[0], ax=list(axes), label="gate: 0 closed, 1 open")
-    axes[-1].set_xticks(range(len(words)), words, rotation=90, fontsize=10)
+def plot_word_by_word(model, vocab, labels, words: list[str], title: str, plt):
+    """From above: the answer after each word, the hidden states, and the three gates."""
+    probabilities, states = read_word_by_word(model, vocab, words)  # (T,), (T, H)
+    states = states.cpu()
+    units = states.std(dim=0).argsort(descending=True)[:10].tolist()  # those that change most
+    figure, panels = plt.subplots(5, 1, figsize=(10, 10.5), sharex=True)
+    panels[0].plot(probabilities.cpu(), "o-", ms=3, color=ru.BLUE)
+    panels[0].axhline(0.5, color=ru.GREY, linestyle=":")
+    panels[0].set(ylim=(0, 1), ylabel=f"P({labels[1]})")
+    ru.plot_heatmap(panels[1], states[:, units].T, units, words, "state h_t", "RdBu", -1, 1)
+    for panel, (name, gate) in zip(panels[2:], gates_over(model, vocab, words).items()):
+        ru.plot_heatmap(panel, gate[:, units].T, units, words, f"{name} gate", "viridis", 0, 1)
+    for panel in panels[1:]:
+        panel.set_ylabel("hidden unit")
+    panels[4].tick_params(axis="x", rotation=90)
     figure.suptitle(f"What does the network think after each word?  What do its gates do?{title}")
     return figure
 
 
-def print_mistakes(model, split: Split, labels: list[str], count: int = 3) -> None:
-    """Print the reviews of which the network was most sure, and wrong."""
-    probabilities = read_all(model, split, model).sigmoid()  # (N,), P(labels[1])
-    surprise = (probabilities - split.targets).abs()
-    print(f"\nMost confident mistakes:{' none' if surprise.max() < 0.5 else ''}")
-    for row in surprise.argsort(descending=True)[:count].tolist():
-        if surprise[row] < 0.5:
-            break
-        words = split.corpus[row]
-        text = " ".join(words if len(words) < 45 else [*words[:20], "[...]", *words[-20:]])
-        print(f"  labelled {split.corpus.labels[row]}, P({labels[1]}) = {probabilities[row]:.3f}")
-        print(textwrap.fill(text, 92, initial_indent="    ", subsequent_indent="    "))
-
-
-# %% ------------------------------------------------------------------
-# 5. Command line and main
-# ----------------------------------------------------------------------
-
-QUICK = {
-    "dataset": "embedded", "epochs": 4, "hidden_size": 24, "lr": 0.01, "batch_size": 32,
-    "max_examples": 800, "max_length": 120, "input_dropout": 0.0, "threads": 1,
-}  # fmt: skip
-
-
+# %% [markdown]
+# ## 5. Command line and main
+# %%
 def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
-    add = parser.add_argument_group("start here").add_argument
-    add("--epochs", type=ru.at_least(1), default=8, help="passes over the training reviews")
-    add("--predict", nargs="+", action="extend", metavar="TEXT",
-        help="praise or blame? (-: lines of stdin)")  # fmt: skip
-    add("--lesson", choices=("memory",), help="which cell remembers? no reviews needed")
-    auto = "auto: imdb, or embedded data where it is not available"
-    add("--dataset", choices=("auto", "imdb", "embedded"), default="auto", help=auto)
-    own = "a CSV or TSV of your own with columns text,label; two labels"
-    add("--data", metavar="PATH", help=own)
-    quick = "a tiny run on embedded data, to see that it works"
-    add("--quick", action="store_true", help=quick)
-
-    add = parser.add_argument_group("model and training").add_argument
-    add("--cell", choices=tuple(CELLS), default="lstm", help="the recurrent layer")
-    add("--from-scratch", action="store_true", help="train HandWrittenLSTM instead of nn.LSTM")
-    add("--pooling", choices=POOLINGS, default="meanmax", help="how T states become one vector")
-    ends = ("own-end", "padded")
-    add("--read-state", choices=ends, default="own-end", help="padded: a deliberate failure")
-    add("--hidden-size", type=ru.at_least(1), default=64, help="numbers in the state h_t")
-    add("--num-layers", type=ru.at_least(1), default=1, help="stacked recurrent layers")
-    share = ru.between(0, 0.95)
-    zeroed = "share of activations zeroed, in the summary and between layers"
-    add("--dropout", type=share, default=0.5, help=zeroed)
-    hidden = "share of words hidden, and of the vectors' numbers"
-    add("--input-dropout", type=share, default=0.4, help=hidden)
-    add("--max-length", type=ru.at_least(2), default=400, help="words kept of a review")
-    add("--lr", type=ru.between(0, 10, open_low=True), default=3e-3, help="peak learning rate")
-    add("--batch-size", type=ru.at_least(1), default=64, help="reviews in memory at a time")
+    add = parser.add_argument_group("this chapter").add_argument
+    add("--predict", nargs="+", metavar="TEXT", help="praise or blame?")
+    add("--pooling", choices=("max", "last"), default="max", help="see section 2")
+    add("--max-length", type=ru.at_least(2), default=400, help="words read of a review")
     add("--accumulate-steps", type=ru.at_least(1), default=1, help="batches per update")
-    add("--clip", type=ru.between(0), default=1.0, help="largest gradient norm; 0: no clipping")
-    patience = "epochs without improvement before stopping; 0: never stop early"
-    add("--patience", type=ru.at_least(0), default=2, help=patience)
-    some = "use about N reviews of each split"
-    add("--max-examples", type=ru.at_least(20), metavar="N", help=some)
+    ru.add_training_flags(
+        parser, epochs=5, lr=3e-3, batch_size=64, clip=1, patience=2, hidden_size=64, dropout=0.3
+    )
+    own = "your own texts with two labels: a table, or a folder of LABEL.txt files"
+    ru.add_data_flags(parser, "imdb", own, columns=("text", "label"))
     ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=2)
-
-    args = ru.parse_arguments(parser, argv, QUICK)
-    if args.from_scratch and (args.cell != "lstm" or args.num_layers != 1):
-        parser.error("--from-scratch is one layer of --cell lstm; drop the other flag")
-    if args.read_state == "padded":
-        args.pooling = "last"  # the failure is about the last state
-    if args.lesson:  # a folder of its own, so that the metrics of a training run stay
-        args.output_dir = args.output_dir or f"outputs/{TUTORIAL}/lesson"
-    return args
+    quick = {"dataset": "embedded", "epochs": 4, "hidden_size": 24, "lr": 0.01, "batch_size": 32}
+    quick.update(max_examples=800, max_length=120, dropout=0.2, threads=1)
+    return ru.parse_arguments(parser, argv, quick)
 
 
-def load_model(path, device) -> tuple[ReviewClassifier, ru.Vocab, list[str], dict]:
-    """Rebuild the model of a checkpoint; return it with its vocabulary, labels and record."""
-    checkpoint = ru.load_checkpoint(path, TUTORIAL)
+def build(splits: dict[str, list], hidden_size, dropout, pooling, config: dict) -> tuple:
+    """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
+    vocab = ru.Vocab.build([words for words, _ in splits["train"]], min_freq=2, max_size=VOCABULARY)
+    if len(vocab) == 2:  # padding and the unknown word
+        raise ru.UserError(f"{config['data']}: no word appears twice; are spaces between words?")
+    labels = sorted({label for _, label in splits["train"]})
+    sizes = {"vocab_size": len(vocab), "hidden_size": hidden_size, "dropout": dropout}
+    sizes.update(pooling=pooling)
+    about = {"config": config, "sizes": sizes, "vocab": vocab.get_itos(), "labels": labels}
+    return ReviewClassifier(**sizes), about
+
+
+def load_model(path) -> tuple:
+    """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
+    about, best = ru.load_best(path, TUTORIAL, "vocab", "labels", flags=["max_length"])
     with ru.restoring(path):
-        vocab, labels = ru.Vocab(checkpoint["vocab"]), checkpoint["labels"]
-        model = ReviewClassifier(len(vocab), argparse.Namespace(**checkpoint["config"]))
-        model.load_state_dict(checkpoint["weights"])
-    return model.to(device), vocab, labels, checkpoint
+        model = ReviewClassifier(**about["sizes"])
+        model.load_state_dict(best["weights"])
+    return model, about, best
 
 
-def answer(texts: list[str], model, vocab, labels, max_length: int) -> dict[str, float]:
-    """Print the prediction for each text; "-" stands for the lines of standard input."""
-    answers = {}
-    for text in texts:
-        for line in sys.stdin if text == "-" else [text]:
-            if line.strip():
-                line = line.strip()
-                answers[line] = print_prediction(model, vocab, labels, line, max_length)
-    return answers
-
-
-def introduce(model, data: dict[str, Split], vocab, labels, args, device) -> None:
-    """Print the settings, the size of the model, and two reviews as the network gets them."""
-    ru.print_configuration(args, device)
-    print(f"{'model':<10}{args.cell}, {ru.count_parameters(model):,} parameters", end="")
-    print(f", of which {model.embedding.weight.numel():,} are the vectors of {len(vocab):,} words")
-    rows = [0, len(data["train"].inputs) // 2]
-    inputs, lengths, targets = make_batch(data["train"], rows, "cpu")
-    print(f"{'batch':<10}{tuple(inputs.shape)}; how two training reviews begin:")
-    for row, length, target in zip(inputs[:, :10], lengths.tolist(), targets.tolist()):
-        print(f"{'':<10}{' '.join(map(str, row.tolist()))} ...")
-        words = " ".join(vocab.lookup_tokens(row))
-        print(f"{'':<10}  = {words} ... ({length} words, {labels[int(target)]})")
-
-
-def report(test: dict, references: dict, args, best_epoch: int) -> None:
-    print(f"\n{'test':<10}accuracy {test['accuracy']:.4f}", end="")
-    print(f"   macro-F1 {test['macro_f1']:.4f}   loss {test['loss']:.3f}", end="")
-    print(f"   (epoch {best_epoch}, chosen on validation)")
-    shuffled, last_state = test["accuracy_shuffled_words"], test["accuracy_last_state"]
-    for name, accuracy in references.items():
-        print(f"{'':<10}accuracy {accuracy:.4f}   {name}")
-    print(f"{'':<10}accuracy {shuffled:.4f}   the same network, the words of each review shuffled")
-    if last_state is not None:
-        print(f"{'':<10}accuracy {last_state:.4f}   read from the same network's last state alone")
-        print(f"{args.pooling} pooling collects evidence wherever it appears; the last state holds")
-        print("only what the memory has kept until the end.")
-
-
-# Why does --read-state padded fail?  Between a review's last word and the place where the state
-# is read are the steps of its padding, and state and gradient have to survive them all.
-def compare_readings(model, data, parts, vocab, labels, args) -> dict[str, float]:
-    """Train once more, reading where each review ends, and print what the padding has cost."""
-    print("\nThe same training, read at each review's own end, for comparison ...", flush=True)
-    own_end = ru.variant(args, read_state="own-end")
-    clean = {name: encode(corpus, vocab, labels, own_end) for name, corpus in parts.items()}
-    padded = evaluate(model, data["test"])["accuracy"]
-    accuracy = evaluate(train_variant(clean, vocab, args), clean["test"])["accuracy"]
-    padding = args.max_length - sum(map(len, clean["test"].inputs)) / len(clean["test"].inputs)
-    print(f"accuracy {accuracy:.4f}.  Read after the padding, {padding:.0f} steps of it", end=" ")
-    print(f"on average, it was {padded:.4f}:\n{accuracy - padded:.3f} less, from the same words.")
-    return {"the same, read at each review's own end": accuracy}
-
-
-def draw_figures(model, test: Split, vocab, labels, history, references, args, title):
-    """Draw and save every figure; return their paths."""
-    plt = ru.get_pyplot(args.show)
-    predicted = (read_all(model, test, model) > 0).long()
-    confusion = ru.plot_confusion(test.targets.long(), predicted, labels)
-    confusion.suptitle(f"Which errors does it make?{title}")
-    if args.dataset == "imdb":
-        words = ru.basic_english(EXAMPLE)
-    else:  # a text of about 30 words that the network can read
-        words = min(test.corpus, key=lambda words: abs(len(words) - 30))[:60]
-    figures = {
-        "word_by_word": plot_word_by_word(model, vocab, labels, words, plt, title),
-        "confusion_matrix": confusion,
-    }
+def draw_figures(model, test: Split, about: dict, metrics: dict, folder, show) -> None:
+    plt = ru.get_pyplot(show)
+    title = " (embedded data)" if metrics["embedded"] else ""
+    vocab = ru.Vocab(about["vocab"])
+    words = ru.basic_english(EXAMPLE)
+    if metrics["dataset"] != "imdb":  # a text of about 30 words that the network can read
+        words = min(test.texts, key=lambda text: abs(len(text) - 30))[:60]
+    figures = {"word_by_word": plot_word_by_word(model, vocab, about["labels"], words, title, plt)}
+    history = metrics["history"]
     if history:  # --eval-only has none
-        curves = ru.plot_history(history, "loss (nats per review)", references)
-        curves.suptitle(f"Does the network still learn, or does it memorise?{title}")
-        figures["training_curves"] = curves
-    return ru.save_figures(figures, args)
-
-
-def run_lesson(args, started: float) -> dict:
-    """--lesson memory, by itself."""
-    lesson, figures = memory_lesson(args), []
-    if not args.no_plots:
-        plt = ru.get_pyplot(args.show)
-        figures = ru.save_figures({"memory": plot_memory(lesson, plt)}, args)
-    metrics = ru.write_metrics(
-        args, TUTORIAL, started, dataset="generated", embedded=False, lesson=lesson
-    )
-    ru.print_files(args, figures)
-    return metrics
+        references = metrics["baselines"]
+        figures["training_curves"] = ru.plot_history(history, "nats per review", references, title)
+    ru.save_figures(figures, folder, show)
 
 
 def main(argv=None) -> dict:
-    started = time.perf_counter()
     args = parse_args(argv)
     if ru.answers_alone(args, args.predict):
-        model, vocab, labels, best = load_model(args.path, ru.get_device(args.device))
-        return answer(args.predict, model, vocab, labels, best["config"]["max_length"])
+        model, about, _ = load_model(args.path)
+        return predict(model.to(ru.get_device(args.device)), about, args.predict)
 
-    device = ru.start_run(args, TUTORIAL)
-    if args.lesson:
-        return run_lesson(args, started)
-    print(f"{TUTORIAL}: is this film review for or against?\n")
-    if args.eval_only:
-        model, vocab, labels, best = load_model(args.path, device)
-        ru.take_trained_settings(args, best["config"])
-    parts, embedded = load_reviews(args)
-    if not args.eval_only:
-        vocab = parts["train"].build_vocab(max_size=VOCABULARY, min_freq=2)
-        if len(vocab) == 2:  # <pad> and <unk>
-            raise ru.UserError(
-                f"{args.dataset}: no word appears twice in the training texts; are words "
-                "separated by spaces?"
-            )
-        labels = sorted(set(parts["train"].labels))
-        model = ReviewClassifier(len(vocab), args).to(device)
-    data = {name: encode(corpus, vocab, labels, args) for name, corpus in parts.items()}
-    introduce(model, data, vocab, labels, args, device)
-
-    history = []
-    if not args.eval_only:
-        history, best = train(model, data, vocab, labels, args)
-        model.load_state_dict(best["weights"])
-
-    # The first look at the test reviews: nothing is chosen from here on.
-    test = evaluate(model, data["test"])
-    shuffled = evaluate(model, shuffle_words(data["test"]))["accuracy"]
-    last_state = None if args.pooling == "last" else last_state_accuracy(model, data)
-    test |= {"accuracy_shuffled_words": shuffled, "accuracy_last_state": last_state}
-    references = word_count_baselines(parts)
-    averaged = train_variant(data, vocab, args, cell="none", from_scratch=False, pooling="mean")
-    references["averaged embeddings"] = evaluate(averaged, data["test"])["accuracy"]
-    report(test, references, args, best["epoch"])
-    if args.read_state == "padded" and not args.eval_only:
-        references |= compare_readings(model, data, parts, vocab, labels, args)
-    print_mistakes(model, data["test"], labels)
-
-    figures, title = [], " (embedded data)" if embedded else ""
-    if not args.no_plots:
-        figures = draw_figures(model, data["test"], vocab, labels, history, references, args, title)
-    num_read = len(history) * len(data["train"].inputs)
-    metrics = ru.write_metrics(
-        args, TUTORIAL, started, dataset=args.dataset, embedded=embedded,
-        parameters=ru.count_parameters(model), history=history, best_epoch=best["epoch"],
-        baselines=references, test=test,
-        items_per_second=ru.items_per_second(num_read, history),
+    device, config = ru.start_run(args, TUTORIAL, "predict")
+    splits, source, embedded = load_reviews(
+        args.data, args.columns, args.dataset, args.data_dir, args.offline, args.max_examples,
+        args.max_length,
     )  # fmt: skip
-    ru.print_files(args, figures)
-    answer(args.predict or [], model, vocab, labels, args.max_length)
+    history = []
+    if args.eval_only:
+        model, about, best = load_model(args.path)
+    else:
+        model, about = build(splits, args.hidden_size, args.dropout, args.pooling, config)
+    model.to(device)
+    vocab = ru.Vocab(about["vocab"])
+    data = {}
+    for part, pairs in splits.items():
+        data[part] = encode(pairs, vocab, about["labels"], args.max_length, device)
+    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
+    ru.print_examples(data["train"], vocab, about["labels"])
+
+    if not args.eval_only:
+        history, best = train(
+            model, data["train"], data["val"], args.epochs, args.lr, args.batch_size,
+            args.accumulate_steps, args.clip, args.patience, args.seed, about, args.path,
+            args.save_model, args.resume,
+        )  # fmt: skip
+    test, baselines = measure_test(model, data["test"], splits, best["epoch"])
+    metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
+        "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
+        "items_per_epoch": len(splits["train"]), "baselines": baselines, "test": test,
+        "gradient": gradient_lesson(args.seed),
+    })  # fmt: skip
+    if not args.no_plots:
+        draw_figures(model, data["test"], about, metrics, args.output_dir, args.show)
+    predict(model, about, args.predict or [])
     return metrics
 
 
@@ -986,23 +634,20 @@ if __name__ == "__main__":
     ru.run(main)
 
 
-# %% ------------------------------------------------------------------
-# Exercises
-# ----------------------------------------------------------------------
-# 1. Predict, then run: `--lesson memory`.  Before you look: at which delay will each of the six
-#    cells fail?  Then look at 10 and 20 steps in its first table: which cells have less than a
-#    thousandth left?  One keeps a third even 50 steps back: is that only good news?
-# 2. Change one flag: `--pooling last`, then `--cell rnn`, then both.  (With `--max-examples 3000`,
-#    or each takes minutes.)  What does each cost in accuracy, and why does pooling forgive a cell
-#    that forgets?
-# 3. Explain a failure: `--read-state padded --max-examples 3000`.  Nothing crashes and the
-#    loss is finite.  Which two lines of this script would you show to a colleague whose model
-#    "does not learn", and which test in tests/test_05_lstm_sentiment.py would have caught it?
-# 4. Modify the code: in `learn_to_recall`, let the delay change from update to update: name the
-#    loop's variable `update` and ask `recall_batch` for `DELAYS[update % 4]`.  Which cells now
-#    recall across 40 steps that could not before?  (Easy cases *first* have a name: look up
-#    curriculum learning.)
-# 5. An open question: shuffling the words of the test reviews costs little.  Does that mean the
-#    LSTM ignores order, or that reviews repeat themselves?  Invent a measurement that
-#    tells the two apart, for example with `--predict` on pairs like "not bad, good" and
-#    "not good, bad".
+# %% [markdown]
+# ## Exercises
+# 1. Predict, then run: `--quick`.  Which cells in the table of gradients keep less than a
+#    thousandth after 20 steps?  One keeps a third even after 50: is that only good news?
+# 2. Change one flag: `--pooling last --max-examples 3000`.  What does it cost?  Then put `nn.RNN`
+#    in the place of `nn.LSTM`, without the two lines about biases and with `--no-plots`.  Why does
+#    the maximum forgive a cell that forgets?
+# 3. Explain a failure: in `ReviewClassifier.pool`, return `states[:, -1]` for "last", and train as
+#    in exercise 2.  Nothing crashes, and the loss is finite.  How many steps of padding do state
+#    and gradient have to survive?  Which test in tests/test_05_lstm_sentiment.py notices?
+# 4. Modify the code: a memory task.  Show each cell of `memory_cells` one of 8 symbols, then 20
+#    symbols of another alphabet, all one-hot; it shall answer the first.  Which cells are better
+#    than chance, 1/8, after 300 updates on batches of 32?  Compare with the table of gradients.
+# 5. An open question: put the words of the validation reviews in random order, and evaluate the
+#    trained network.  How much is lost?  Does the LSTM ignore order, or do reviews repeat what
+#    they say?  Invent a measurement that tells the two apart, for example with `--predict` on
+#    pairs like "not bad, good" and "not good, bad".

@@ -5,14 +5,14 @@
 
 Each script writes a metrics.json into its --output-dir.  Run each with --seed 0, 1 and 2 into
 folders of their own below RUNS (names do not matter), then this program.  What RUNS has nothing
-about keeps its old record.  Only runs on real data with default flags count: embedded, --quick
-and --eval-only runs are refused.
+about keeps its old record.  Only runs on real data with default flags count: others are refused,
+and named.  Free are the seed, --dataset, where files go and where the script runs.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import math
 import statistics
 import sys
 from collections import defaultdict
@@ -55,18 +55,19 @@ def order_task(metrics: dict) -> dict[str, float]:
     return metrics["order_tasks"]["peak before trough?"]
 
 
-def last_step(scores: dict) -> float:
-    """The error at the end of the horizon, where a chaotic series is hardest to know."""
-    return scores["by_horizon"]["rmse"][-1]
-
-
-def bits(metrics: dict) -> dict[str, float]:
-    """The n-gram models of chapter 10 in bits; its metrics have nats."""
-    return {name: nats / math.log(2) for name, nats in metrics["baselines"].items()}
+def last_step(metrics: dict) -> dict[str, float]:
+    """The errors at the end of the horizon, where a chaotic series is hardest to know."""
+    return {name: row["by_horizon"]["rmse"][-1] for name, row in metrics["scores"].items()}
 
 
 def recorded(metrics: dict) -> dict[str, float]:
     return metrics["baselines"]
+
+
+def recorded_last_step(metrics: dict) -> dict[str, float]:
+    """The last steps of the baselines, without those of the network."""
+    errors = last_step(metrics)
+    return {name: errors[name] for name in metrics["baselines"]}
 
 
 ENTRIES = (
@@ -78,8 +79,7 @@ ENTRIES = (
           of_test("accuracy"), recorded),
     Entry("06_gru_time_series", "sine", "06 sine waves", "RMSE", 0.0, of_test("rmse"), recorded),
     Entry("06_gru_time_series", "mackey-glass", "06 chaos, last step", "RMSE", 0.0,
-          lambda m: last_step(m["test"]),
-          lambda m: {name: last_step(scores) for name, scores in m["baseline_scores"].items()}),
+          lambda m: last_step(m)["GRU"], recorded_last_step),
     Entry("06_gru_time_series", "stock", "06 share price", "RMSE", 0.0, of_test("rmse"), recorded),
     Entry("07_bidirectional_rnn", "trec", "07 questions", "accuracy", 1.0,
           of_test("accuracy"), recorded),
@@ -88,7 +88,7 @@ ENTRIES = (
     Entry("09_attention_mechanism", "multi30k", "09 English to French", "BLEU", 100.0,
           of_test("bleu"), recorded),
     Entry("10_text_generation", "shakespeare", "10 Shakespeare", "bits per character", 0.0,
-          of_test("bits"), bits),
+          of_test("bits"), recorded),
 )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ CHAPTERS = (
             "remembers?", "`imdb`", "embedding → LSTM → pooling → linear", "05_word_by_word",
             "85-90 %"),
     Chapter("06_gru_time_series", "GRU", "Can a GRU forecast, and does it know how good it is?",
-            "sine, Mackey-Glass, GOOG", "GRU → linear", "06_fan", "a low error"),
+            "sine, Mackey-Glass, GOOG", "GRU → linear", "06_forecast", "a low error"),
     Chapter("07_bidirectional_rnn", "Both directions", "What changes when a network reads from "
             "both ends?", "`trec`", "embeddings → Bi-LSTM → pooling → linear", "07_direction",
             "88-92 %"),
@@ -128,7 +128,7 @@ CHAPTERS = (
             "writes?", "`multi30k`", "Bi-LSTM → attention → LSTM", "09_alignments",
             "a gain over no attention"),
     Chapter("10_text_generation", "Text generation", "Can a network that guesses the next "
-            "character write?", "`shakespeare`", "embedding → LSTM → linear", "10_hidden_units",
+            "character write?", "`shakespeare`", "embedding → LSTM → linear", "10_next_symbols",
             "text samples"),
 )  # fmt: skip
 
@@ -147,17 +147,60 @@ def notes(metrics: dict) -> str:
     return ""
 
 
+# Flags that say where and how a script runs, and not what it trains or measures.
+FREE = {"seed", "dataset", "data_dir", "device", "no_plots", "offline", "output_dir", "path"}
+FREE |= {"resume", "save_model", "show", "threads"}
+# These come on top of a default run, and change nothing of it.
+FREE_OF = {"08_seq2seq_basic": {"compare"}, "09_attention_mechanism": {"compare"}}
+
+
+def load_script(name: str):
+    """A chapter as a module; `import` cannot spell its name."""
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def changed_flags(tutorial: str, config: dict) -> list[str]:
+    """The flags of a run that are not the script's defaults for its data set."""
+    flags = ["--dataset", config["dataset"]] if config.get("dataset") else []
+    defaults = vars(load_script(tutorial).parse_args(flags))
+    free = FREE | FREE_OF.get(tutorial, set())
+    return [
+        f"--{name.replace('_', '-')} {config.get(name)}"
+        for name in sorted({*defaults, *config} - free)
+        if config.get(name) != defaults.get(name)
+    ]
+
+
 def read_runs(folder: Path) -> dict[tuple[str, str], list[dict]]:
     """The metrics below `folder`, by (tutorial, dataset), one for each seed, sorted by seed."""
     runs: dict[tuple[str, str], dict[int, dict]] = defaultdict(dict)
     for path in sorted(folder.rglob("metrics.json")):
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        config = metrics["config"]
-        stand_in = metrics["embedded"] and metrics["tutorial"] in {e.tutorial for e in ENTRIES}
-        if stand_in or config.get("quick") or config.get("eval_only"):
-            raise ru.UserError(f"{path}: an embedded, --quick or --eval-only run; remove it")
-        runs[metrics["tutorial"], metrics["dataset"]][config["seed"]] = metrics
+        tutorial, config = metrics["tutorial"], metrics["config"]
+        if metrics["embedded"] and tutorial in {entry.tutorial for entry in ENTRIES}:
+            raise ru.UserError(f"{path}: a run on embedded data; remove it")
+        changed = changed_flags(tutorial, config)
+        if changed:
+            raise ru.UserError(f"{path}: not a default run ({', '.join(changed)}); remove it")
+        runs[tutorial, metrics["dataset"]][config["seed"]] = metrics
     return {key: [by_seed[seed] for seed in sorted(by_seed)] for key, by_seed in runs.items()}
+
+
+def interval_of(metrics: dict, baseline: str) -> list[float] | None:
+    """[difference, low, high] of network and baseline, if the run has compared these two.
+
+    A script compares the answers of its network with those of its last baseline.
+    """
+    if list(metrics.get("baselines", {}))[-1:] != [baseline]:
+        return None
+    found = [value for key, value in metrics["test"].items() if key.startswith("minus_")]
+    return found[0] if found else None
 
 
 def collect(runs: dict, old: dict[str, Any]) -> dict[str, Any]:
@@ -177,19 +220,25 @@ def collect(runs: dict, old: dict[str, Any]) -> dict[str, Any]:
     records, before = [], {record["name"]: record for record in old.get("records", [])}
     for entry in ENTRIES:
         kept = before.get(entry.name, {"seeds": [], "network": [], "baseline_values": []})
-        values = dict(zip(kept["seeds"], zip(kept["network"], kept["baseline_values"])))
+        intervals = kept.get("intervals", [None] * len(kept["seeds"]))
+        columns = (kept["network"], kept["baseline_values"], intervals)
+        values = dict(zip(kept["seeds"], zip(*columns)))
         name = kept.get("baseline")
         for metrics in runs.get((entry.tutorial, entry.dataset), []):
             name, reference = best(entry.baselines(metrics), entry.perfect)
-            values[metrics["config"]["seed"]] = (entry.network(metrics), reference)
+            interval = interval_of(metrics, name)
+            values[metrics["config"]["seed"]] = (entry.network(metrics), reference, interval)
         if values:
-            network, references = zip(*(values[seed] for seed in sorted(values)))
-            records.append({
+            network, references, intervals = zip(*(values[seed] for seed in sorted(values)))
+            record = {
                 "name": entry.name, "tutorial": entry.tutorial, "dataset": entry.dataset,
                 "measure": entry.measure, "perfect": entry.perfect, "seeds": sorted(values),
                 "network": [round(value, 4) for value in network],
                 "baseline": name, "baseline_values": [round(value, 4) for value in references],
-            })  # fmt: skip
+            }  # fmt: skip
+            if None not in intervals:
+                record["intervals"] = [[round(end, 4) for end in ends] for ends in intervals]
+            records.append(record)
     versions = next(iter(runs.values()))[0]["versions"]
     said = {key[0]: text for key, metrics in runs.items() if (text := notes(metrics[0]))}
     return {
@@ -208,7 +257,21 @@ def removed(record: dict) -> list[float]:
     ]
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
+def undecided(record: dict) -> bool:
+    """Whether luck with the test examples may explain the difference to the baseline.
+
+    All seeds answer the same test, so more seeds do not make its interval narrower: we take the
+    mean of their lower and of their upper ends.  Records of other measures have no interval.
+    """
+    ends = record.get("intervals")
+    if not ends:
+        return False
+    low = statistics.fmean(low for _, low, _ in ends)
+    high = statistics.fmean(high for _, _, high in ends)
+    return low <= 0 <= high
+
+
+def spread(values: list[float]) -> tuple[float, float, float]:
     """Mean and the least and greatest value: with three seeds, nothing finer is honest."""
     return statistics.fmean(values), min(values), max(values)
 
@@ -225,8 +288,10 @@ def draw(results: dict) -> None:
     records = sorted(results["records"], key=lambda record: statistics.fmean(removed(record)))
     figure, axes = plt.subplots(figsize=(9, 0.46 * len(records) + 1.5))
     for row, record in enumerate(records):
-        mean, low, high = interval([100 * share for share in removed(record)])
+        mean, low, high = spread([100 * share for share in removed(record)])
         color = ru.BLUE if mean > 0 else ru.ORANGE
+        if undecided(record):
+            color = ru.GREY
         axes.barh(row, mean, color=color, height=0.62, alpha=0.85)
         axes.plot([low, high], [row, row], color=ru.BLACK, lw=2)
         value, reference = (
@@ -244,9 +309,12 @@ def draw(results: dict) -> None:
     options = {"ha": "center", "va": "center", "fontweight": "bold"}
     axes.text(-17, len(records) - 0.3, "baseline wins", color=ru.ORANGE, **options)
     axes.text(18, len(records) - 0.3, "network wins", color=ru.BLUE, **options)
-    axes.set_xlabel("share of the best baseline's error that the network removes (%)")
+    label = "share of the best baseline's error that the network removes (%)"
+    if any(map(undecided, records)):
+        label += "\ngrey: no difference is shown, its 95 % interval contains 0"
+    axes.set_xlabel(label)
     axes.set_title("When do I need an RNN?")
-    ru.save_figure(figure, FIGURE.parent, FIGURE.stem)
+    ru.save_figures({FIGURE.stem: figure}, FIGURE.parent)
 
 
 def readable(seconds: float) -> str:
@@ -268,11 +336,12 @@ def table(results: dict) -> str:
         for record in results["records"]:
             if record["tutorial"] == chapter.script:
                 measure = record["measure"]
-                mean, low, high = (shown(v, measure) for v in interval(record["network"]))
-                spread = f" ({low} to {high})" if low != high else ""
-                measured.append(f"{record['name'][3:]}: {measure} {mean}{spread}")
+                mean, low, high = (shown(v, measure) for v in spread(record["network"]))
+                seeds = f" ({low} to {high})" if low != high else ""
+                measured.append(f"{record['name'][3:]}: {measure} {mean}{seeds}")
                 reference = shown(statistics.fmean(record["baseline_values"]), measure)
-                references.append(f"{reference}, {record['baseline']}")
+                verdict = " (no difference)" if undecided(record) else ""
+                references.append(f"{reference}, {record['baseline']}{verdict}")
         measured += filter(None, [results["notes"].get(chapter.script)])
         cells = (
             f"[{picture}<br>{number} {chapter.title}](#{anchor})",
@@ -290,7 +359,7 @@ def ranges(results: dict) -> str:
     """TEACHING's table of the range of each result over the seeds."""
     lines = ["| script | measure | seeds | lowest | mean | highest |", "|---|---|---|---|---|---|"]
     for record in results["records"]:
-        mean, low, high = interval(record["network"])
+        mean, low, high = spread(record["network"])
         values = " | ".join(shown(value, record["measure"]) for value in (low, mean, high))
         lines.append(
             f"| {record['name']} | {record['measure']} | {len(record['seeds'])} | {values} |"

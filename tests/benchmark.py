@@ -1,21 +1,21 @@
 """benchmark: where the seconds go, and what they would be otherwise.
 
     python tests/benchmark.py                         # every part, 5 repetitions each
-    python tests/benchmark.py --only cells            # one part
+    python tests/benchmark.py --only reference        # how fast is this machine?  seconds
     python tests/benchmark.py --json mine.json        # the numbers (default: benchmark.json)
     python tests/benchmark.py --only memory --full    # default runs in place of --quick: an hour
 
 It measures and judges nothing: no time makes it fail, and pytest does not collect it.  It needs
 no download; only `batch_one` reads the surnames where they are on disk.
 
+    reference  20 updates of plain networks as large as those of 05, 09 and 10
     step       each script's own train_epoch against the bare loop on the same, prepared batches
     batching   padded batches of similar lengths, padded random batches, packed sequences
     cells      the hand-written cells of 04, 05 and 06 against nn.RNN, nn.LSTM and nn.GRU
-    threads    1, 2 and more threads, alone and beside a busy process; and Keras 3, if installed
+    threads    the networks of `reference` by 1, 2 and 4 threads, alone and beside a busy process
     batch_one  one name at a time, as older tutorials train, against batches, to equal accuracy
     startup    from the start of the process to the first batch of a --quick run
     memory     the most memory that a run ever holds
-    scaling    how times grow with length, batch, state and corpus, against a straight line
 
 How to repeat   On a machine with nothing else to do: a second program takes more from some rows
 than from others.  What is compared is run in turns in one process, forth and back, after one turn
@@ -23,11 +23,10 @@ that does not count, so that a slow minute slows all alike.  A time is the media
 and a ratio the median of the ratios within a turn.  One thread, except in `threads` and where a
 script runs as a process of its own.  With fewer than 5 repetitions expect other numbers next time.
 
-How to read     Ratios travel from machine to machine better than seconds do.  In `step`, 0.95
-means: of the time of an epoch 95 % is the network, and 5 % the rest, which is making batches,
-clipping, the schedule, counting.  In `scaling`, "against line" sets the last doubling against a
-straight line: at 1.0 it is on the line, below it a fixed cost is shared by more, and well above
-it something grows faster than its work.
+How to read     Ratios travel from machine to machine better than seconds do.  `reference` uses
+nothing of the scripts, so it stays the same when they change: divide a run's seconds by those of
+`reference` from the same minute, and compare that.  In `step`, 0.95 means: of the time of an epoch
+95 % is the network, and 5 % the rest, which is making batches, clipping, the schedule, counting.
 """
 
 from __future__ import annotations
@@ -52,22 +51,18 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 sys.path[:0] = [str(TESTS), str(ROOT)]
 
-import rnn_utils as ru
-
 import torch
 import torch.nn.functional as F
 from helpers import load_script
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+import rnn_utils as ru
+
 SCRIPTS = sorted(path.stem for path in ROOT.glob("[0-9][0-9]_*.py"))
-FUSED = ru.fused_adam_works(torch.device("cpu"))
-
-# %% ------------------------------------------------------------------
-# 1. Clocks, tables, made-up data
-# ----------------------------------------------------------------------
 
 
+# %% ---- 1. Clocks, tables, made-up data --------------------------------------------
 def take_turns(runs: dict, repeats: int) -> dict[str, list[float]]:
     """Seconds of every run in every turn; a first turn, to warm up, is left out."""
     seconds = {name: [] for name in runs}
@@ -110,206 +105,250 @@ def text_lengths(count: int, median: float, longest: int) -> list[int]:
     return lengths.clamp(3, longest).tolist()
 
 
-def made_up(lengths: list[int], num_words: int) -> list[list[str]]:
-    """Texts of these lengths; as in every language, few words are frequent and most are rare."""
-    return [[f"w{int(num_words ** random.random())}" for _ in range(n)] for n in lengths]
+def train_step(model, inputs, loss: Callable, optimizer) -> None:
+    """What no training can do without: forward, loss, backward, step."""
+    loss(model(*inputs)).backward()
+    optimizer.step()
+    optimizer.zero_grad()
 
 
-# %% ------------------------------------------------------------------
-# 2. The scripts' own models, on batches of the shape that their data have
-# ----------------------------------------------------------------------
-
-# Each of these makes the model that a script trains by default, its optimiser, and a function that
-# is the script's train_epoch on `num_batches` batches; `changes` are to the script's settings.
+# A loss takes as long whatever the targets are, so zeros do.
+def class_loss(logits: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    targets = torch.zeros(logits.shape[:-1], dtype=torch.long, device=logits.device).flatten()
+    return F.cross_entropy(logits.flatten(0, -2), targets, label_smoothing=smoothing)
 
 
-def settings(script, *flags: str, **changes) -> argparse.Namespace:
-    """The script's default settings, some of them changed."""
-    args = script.parse_args(list(flags))
-    vars(args).update(changes)
-    return args
+def yes_no_loss(logits: torch.Tensor) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits))
 
 
-def names_case(script, num_batches: int, **changes):
-    """04: made-up surnames."""
-    args = settings(script, **changes)
-    pairs = random.sample(script.embedded_names(), num_batches * args.batch_size)
-    vocab, labels = ru.Vocab.build(name for name, _ in pairs), list(script.SYLLABLES)
-    split = script.encode(pairs, vocab, labels)
-    model = script.NameClassifier(len(vocab), len(labels), args)
-    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
-    sampler = ru.BucketBatchSampler(split.lengths, args.batch_size)
-    return (
-        model,
-        optimizer,
-        lambda: script.train_epoch(model, split, sampler, optimizer, None, 1, args),
-    )
+# %% ---- 2. How fast is this machine? -----------------------------------------------
+class Reviews(nn.Module):
+    """As large as the network of 05: words (B, T) -> one logit (B,)."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.output = nn.Embedding(3_000, 100), nn.Linear(64, 1)
+        self.rnn = nn.LSTM(100, 64, batch_first=True)
+
+    def forward(self, words):
+        return self.output(self.rnn(self.embedding(words))[0].amax(dim=1))[:, 0]
 
 
-def reviews_case(script, num_batches: int, length: int | None = None, **changes):
-    """05: texts as long as IMDB's reviews, or of `length` words each."""
-    args = settings(script, **changes)
-    count = num_batches * args.batch_size
-    lengths = [length] * count if length else text_lengths(count, 210, args.max_length)
-    corpus = ru.Corpus.from_tokens(made_up(lengths, 50_000), ["neg", "pos"] * (count // 2))
-    vocab = ru.Vocab(["<pad>", "<unk>", *(f"w{k}" for k in range(2, script.VOCABULARY))])
-    split = script.encode(corpus, vocab, ["neg", "pos"], args)
-    model = script.ReviewClassifier(len(vocab), args)
-    optimizer, sampler = script.start_training(model, split, args)
-    return model, optimizer, lambda: script.train_epoch(model, split, sampler, optimizer, 1, args)
+class Translator(nn.Module):
+    """As large as the network of 09: sources (B, S), targets (B, T) -> (B, T, V)."""
+
+    def __init__(self):
+        super().__init__()
+        self.source, self.target = nn.Embedding(6_000, 128), nn.Embedding(6_000, 128)
+        self.encoder = nn.LSTM(128, 128, batch_first=True, bidirectional=True)
+        self.decoder = nn.LSTM(128, 256, batch_first=True)
+        self.readout = nn.Linear(512, 128)
+
+    def forward(self, sources, targets):
+        outputs, _ = self.encoder(self.source(sources))  # (B, S, H)
+        states, _ = self.decoder(self.target(targets))  # (B, T, H)
+        weights = (states @ outputs.transpose(1, 2)).softmax(dim=2)  # (B, T, S)
+        features = self.readout(torch.cat([states, weights @ outputs], dim=2)).tanh()
+        return features @ self.target.weight.T
 
 
-def series_case(script, num_batches: int, **changes):
-    """06: the sine of the default run."""
-    args = settings(script, **changes)
-    script.settle(args, None)
-    values = torch.from_numpy(script.make_sine(args.num_steps, 0) / 5 - 5).float()[:, None]
-    inputs, targets = script.make_windows(values, args.sequence_length, args.horizon)
-    count = num_batches * args.batch_size
-    split = script.Split(inputs[:count], targets[:count, :, 0], None, None, None)
-    model = script.Forecaster(1, args)
-    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
-    return model, optimizer, lambda: script.train_epoch(model, split, optimizer, 1, args)
+class Characters(nn.Module):
+    """As large as the network of 10: symbols (B, T) -> (B, T, V)."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.output = nn.Embedding(66, 64), nn.Linear(384, 66)
+        self.rnn = nn.LSTM(64, 384, batch_first=True)
+
+    def forward(self, symbols):
+        return self.output(self.rnn(self.embedding(symbols))[0])
 
 
-def questions_case(script, num_batches: int, **changes):
-    """07: texts as long as TREC's questions; as many words and labels."""
-    args = settings(script, **changes)
-    count = num_batches * args.batch_size
-    details = [f"{k % 6}:{k}" for k in range(50)]
-    texts = made_up(text_lengths(count, 10, 37), 8_700)
-    corpus = ru.Corpus.from_tokens(texts, random.choices(details, k=count))
-    vocab = ru.Vocab(["<pad>", "<unk>", *(f"w{k}" for k in range(2, 3_500))])
-    names = script.Names(vocab, sorted({detail[0] for detail in details}), details)
-    split = script.encode(corpus, names, args)
-    model = script.TextClassifier(names, args)
-    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
-    sampler = ru.BucketBatchSampler(split.lengths, args.batch_size)
-    return model, optimizer, lambda: script.train_epoch(model, split, sampler, optimizer, 1, args)
+UPDATES = 20
+
+
+def plain_networks(device: torch.device) -> dict[str, Callable]:
+    """{network and batch: a function that makes UPDATES updates}."""
+    cases = {
+        "05, 64 x 250 words": (Reviews(), [(64, 250)], 3_000, yes_no_loss),
+        "09, 64 x 12 -> 14 words": (Translator(), [(64, 12), (64, 14)], 6_000, class_loss),
+        "10, 16 x 64 characters": (Characters(), [(16, 64)], 66, class_loss),
+    }
+
+    def make_updates(model, shapes, size, loss) -> None:
+        inputs = [torch.randint(size, shape).to(device) for shape in shapes]
+        optimizer = torch.optim.Adam(model.to(device).parameters())
+
+        def updates():
+            for _ in range(UPDATES):
+                train_step(model, inputs, loss, optimizer)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        return updates
+
+    return {name: make_updates(*case) for name, case in cases.items()}
+
+
+def reference(args) -> list[dict]:
+    """(a) 20 updates of plain networks, as large as those of 05, 09 and 10, and on such batches"""
+    device = ru.get_device(args.device)
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    rows = []
+    for name, seconds in take_turns(plain_networks(device), args.repeats).items():
+        row = {"network": name, "device": card, "s": statistics.median(seconds)}
+        rows.append({**row, "seconds": seconds})
+    total = sum(row["s"] for row in rows)
+    return [*rows, {"network": "together", "device": card, "s": total, "seconds": []}]
+
+
+# %% ---- 3. The scripts' own models, on batches of the shape that their data have ----
+# Each of these makes the model that a script trains by default, and a function that is the script's
+# train_epoch on `num_batches` batches.
+def labelled(script, lengths: list[int], vocab_size: int, num_labels: int):
+    """A Split of random texts of these lengths."""
+    texts = [torch.randint(2, vocab_size, (n,)) for n in lengths]
+    inputs, lengths = ru.pad_batch(texts)
+    return script.Split(texts, inputs, lengths, torch.randint(num_labels, (len(texts),)))
+
+
+def names_case(script, num_batches: int):
+    """04: names of 3 to 15 letters."""
+    flags = script.parse_args([])
+    split = labelled(script, text_lengths(num_batches * flags.batch_size, 7, 15), 31, 18)
+    model = script.NameClassifier(31, 18, flags.hidden_size, flags.dropout)
+    optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
+    sampler = ru.BucketBatchSampler(split.lengths, flags.batch_size)
+    plan = (1, flags.epochs, flags.lr, flags.clip)
+    return model, lambda: script.train_epoch(model, split, sampler, optimizer, *plan)
+
+
+def texts_case(script, num_batches: int):
+    """05: texts as long as IMDB's reviews.  07: as TREC's questions."""
+    flags = script.parse_args([])
+    count = num_batches * flags.batch_size
+    if script.TUTORIAL.startswith("05"):
+        lengths = text_lengths(count, 210, flags.max_length)
+        split = labelled(script, lengths, script.VOCABULARY, 2)
+        model = script.ReviewClassifier(script.VOCABULARY, flags.hidden_size, flags.dropout)
+    else:
+        split = labelled(script, text_lengths(count, 10, 37), 3_500, 6)
+        model = script.TextClassifier(3_500, 6, flags.hidden_size, dropout=flags.dropout)
+    optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
+    sampler = ru.BucketBatchSampler(split.lengths, flags.batch_size)
+    plan = (1, flags.epochs, flags.lr, flags.batch_size, flags.clip)
+    return model, lambda: script.train_epoch(model, split, sampler, optimizer, *plan)
+
+
+def series_case(script, num_batches: int):
+    """06: the sine of the default run, as long as the batches need it."""
+    flags = script.parse_args([])
+    L, K = flags.sequence_length, flags.horizon
+    steps = num_batches * flags.batch_size + L + K - 1
+    z = torch.from_numpy(script.make_sine(steps, 0) / 5 - 5).float()[:, None]  # (T, 1)
+    split = script.make_windows(z, slice(0, steps), L, K)
+    model = script.Forecaster(1, K, flags.hidden_size, flags.anchor, flags.dropout)
+    optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
+    plan = (1, flags.epochs, flags.lr, flags.batch_size, flags.clip)
+    return model, lambda: script.train_epoch(model, split, optimizer, *plan)
 
 
 # 08 and 09 fill their batches with sources of one length.  Of each length a few remain, which make
 # smaller batches; in so short an epoch they would be many, so here every batch is full.
-def pairs_case(script, num_batches: int, length: int | None = None, **changes):
-    """08: reversal of up to 20 digits.  09: sentences as in Multi30k, or of `length` words."""
+def pairs_case(script, num_batches: int):
+    """08: reversal of up to 20 digits.  09: sentences as in Multi30k."""
+    flags = script.parse_args([])
     translate = script.TUTORIAL.startswith("09")
-    args = settings(script, *(["--task", "translate"] if translate else []))
-    vars(args).update({**script.DEFAULTS[args.task], **changes})
     usual = [11, 14, 9, 17, 12, 10] if translate else [20, 13, 17, 6, 18, 10, 15, 19]
-    lengths = (([length] if length else usual) * num_batches)[:num_batches] * args.batch_size
-    num_words = 6_000 if translate else 10
+    lengths = (usual * num_batches)[:num_batches] * flags.batch_size
+    size = 6_000 if translate else 14
     more = [n + translate * random.randint(0, 4) for n in lengths]
-    vocab = ru.Vocab([*script.SPECIALS, *(f"w{k}" for k in range(1, num_words))])
-    split = ru.encode_pairs(
-        list(zip(made_up(lengths, num_words), made_up(more, num_words))), (vocab, vocab)
-    )
-    model = script.Seq2Seq(len(vocab), len(vocab), args)
-    options = {"betas": (0.9, 0.98), "fused": translate and FUSED}
-    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, **options)
-    return model, optimizer, lambda: script.train_epoch(model, split, optimizer, 1, args)
+    words = [[torch.randint(4, size, (n,)).tolist() for n in side] for side in (lengths, more)]
+    sources, targets = words[0], [[ru.BOS, *target, ru.EOS] for target in words[1]]
+    split = ru.PairSplit(list(zip(*words)), *ru.pad_batch(sources), *ru.pad_batch(targets))
+    model = script.Seq2Seq(size, size, hidden_size=flags.hidden_size, dropout=flags.dropout)
+    optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr, betas=(0.9, 0.98))
+    plan = (1, flags.epochs, flags.lr, flags.batch_size, flags.clip, 0)
+    return model, lambda: script.train_epoch(model, split, optimizer, *plan)
 
 
-def characters_case(script, num_batches: int, **changes):
+def characters_case(script, num_batches: int):
     """10: random characters, as many different ones as Shakespeare uses."""
-    args = settings(script, **changes)
-    vocab = ru.Vocab(["<unk>", "\n", *map(chr, range(64, 127))])
-    ids = torch.randint(1, 65, (num_batches * args.batch_size * args.sequence_length + 1,))
-    streams = script.make_streams(ids, args.batch_size, args.sequence_length)
-    model = script.LanguageModel(len(vocab), args)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, fused=FUSED)
-    # It writes a line once in 460 batches, an epoch of Shakespeare.  In so few batches as here
-    # the line would count for far more than it does.
+    flags = script.parse_args([])
+    T = flags.sequence_length
+    ids = torch.randint(1, 66, (num_batches * flags.batch_size * T + 1,))
+    streams = script.make_streams(ids, flags.batch_size, T)
+    model = script.LanguageModel(66, hidden_size=flags.hidden_size, dropout=flags.dropout)
+    optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
+    # It writes a line once in an epoch.  In so few batches as here that would count for far more.
     script.write_line = lambda *_: ""
-    return model, optimizer, lambda: script.train_epoch(model, streams, optimizer, vocab, 2, args)
-
-
-# A loss takes as long whatever the targets are, so zeros do.
-def class_loss(*all_logits: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
-    losses = []
-    for logits in all_logits:
-        targets = torch.zeros(logits.shape[:-1], dtype=torch.long).flatten()
-        losses.append(F.cross_entropy(logits.flatten(0, -2), targets, label_smoothing=smoothing))
-    return sum(losses)
+    plan = (None, 2, flags.epochs, flags.lr, T, flags.clip)
+    return model, lambda: script.train_epoch(model, *streams, optimizer, *plan)
 
 
 CASES = {  # script -> its case, batches in a turn, the loss of what its model returns
     "04_simple_rnn": (names_case, 30, class_loss),
-    "05_lstm_sentiment": (
-        reviews_case, 4, lambda z: F.binary_cross_entropy_with_logits(z, torch.zeros_like(z)),
-    ),
+    "05_lstm_sentiment": (texts_case, 4, yes_no_loss),
     "06_gru_time_series": (series_case, 15, lambda y: F.mse_loss(y, torch.zeros_like(y))),
-    "07_bidirectional_rnn": (questions_case, 10, lambda both: class_loss(*both, smoothing=0.1)),
+    "07_bidirectional_rnn": (texts_case, 10, functools.partial(class_loss, smoothing=0.1)),
     "08_seq2seq_basic": (pairs_case, 16, class_loss),
-    "09_attention_mechanism": (pairs_case, 6, lambda z: class_loss(z, smoothing=0.1)),
-    "10_text_generation": (characters_case, 4, lambda answer: class_loss(answer[0])),
-}  # fmt: skip
-
-
-# The bare loop is what no training can do without: forward, loss, backward, step.
-def both_loops(name: str, num_batches: int | None = None, **changes):
-    """Return (the script's train_epoch, the bare loop over the same tensors, their number)."""
-    script, (make, usual, loss) = load_script(name), CASES[name]
-    model, optimizer, epoch = make(script, num_batches or usual, **changes)
-    batches = []  # what the model is called with
-    hook = model.register_forward_pre_hook(lambda _, inputs: batches.append(inputs))
-    epoch()
-    hook.remove()
-
-    def bare():
-        for inputs in batches:
-            loss(model(*inputs)).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-    return epoch, bare, len(batches)
+    "09_attention_mechanism": (pairs_case, 6, class_loss),
+    "10_text_generation": (characters_case, 12, lambda answer: class_loss(answer[0])),
+}
 
 
 def step(args) -> list[dict]:
-    """(a) each script's own training step against the bare loop on the same tensors"""
+    """(b) each script's own training step against the bare loop on the same tensors"""
     rows = []
-    for name in CASES:
-        script, bare, count = both_loops(name)
-        seconds = take_turns({"script": script, "bare": bare}, args.repeats)
-        row = {"script": name, "batches": count}
-        row |= {f"{loop} ms/step": median_ms(values, count) for loop, values in seconds.items()}
+    for name, (make, num_batches, loss) in CASES.items():
+        model, epoch = make(load_script(name), num_batches)
+        optimizer = torch.optim.Adam(model.parameters())
+        batches = []  # what the script calls its model with
+        hook = model.register_forward_pre_hook(lambda _, inputs, kept=batches: kept.append(inputs))
+        epoch()
+        hook.remove()
+
+        def bare(model=model, batches=batches, loss=loss, optimizer=optimizer):
+            for inputs in batches:
+                train_step(model, inputs, loss, optimizer)
+
+        seconds = take_turns({"script": epoch, "bare": bare}, args.repeats)
+        row = {"script": name, "batches": len(batches)}
+        for loop, values in seconds.items():
+            row[f"{loop} ms/step"] = median_ms(values, len(batches))
         row["bare / script"] = median_ratio(seconds["bare"], seconds["script"])
         rows.append({**row, "seconds": list(seconds.values())})
     return rows
 
 
-# %% ------------------------------------------------------------------
-# 3. Batches, cells, threads
-# ----------------------------------------------------------------------
-
-
+# %% ---- 4. Batches, cells, threads -------------------------------------------------
 def batching(args) -> list[dict]:
-    """(b) an epoch of an LSTM over 256 texts of 3 to 200 words, put into batches in three ways"""
+    """(c) an epoch of an LSTM over 256 texts of 3 to 200 words, put into batches in three ways"""
     lengths = torch.tensor(text_lengths(256, 70, 200))
     texts = [torch.randint(1, 5_000, (n,)) for n in lengths.tolist()]
     lstm, output = nn.LSTM(100, 128, batch_first=True), nn.Linear(128, 1)
     parts = nn.ModuleList([nn.Embedding(5_000, 100, padding_idx=0), lstm, output])
-    optimizer = torch.optim.Adam(parts.parameters(), fused=FUSED)
+    optimizer = torch.optim.Adam(parts.parameters())
+
+    def classify(inputs, own_lengths, packed: bool):
+        embedded = parts[0](inputs)  # (B, T, E)
+        if packed:
+            options = {"batch_first": True, "enforce_sorted": False}
+            _, (h_n, _) = lstm(pack_padded_sequence(embedded, own_lengths, **options))
+            return output(h_n[0])[:, 0]  # (B,)
+        return output(lstm(embedded)[0][torch.arange(len(inputs)), own_lengths - 1])[:, 0]
 
     def epoch(batches, packed: bool):
         for rows in batches:
-            inputs, own_lengths = ru.pad_batch([texts[row] for row in rows])
-            embedded = parts[0](inputs)  # (B, T, E)
-            if packed:
-                options = {"batch_first": True, "enforce_sorted": False}
-                _, (h_n, _) = lstm(pack_padded_sequence(embedded, own_lengths, **options))
-                last = h_n[0]  # (B, H)
-            else:
-                last = lstm(embedded)[0][torch.arange(len(rows)), own_lengths - 1]
-            logits = output(last)[:, 0]
-            F.binary_cross_entropy_with_logits(logits, torch.ones(len(rows))).backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            inputs = (*ru.pad_batch([texts[row] for row in rows]), packed)
+            train_step(classify, inputs, yes_no_loss, optimizer)
 
     similar = list(ru.BucketBatchSampler(lengths, 64))
     chance = [rows.tolist() for rows in torch.randperm(len(texts)).split(64)]
     ways = {"padded, similar lengths": (similar, False), "padded, random": (chance, False)}
     ways["packed, random"] = (chance, True)
-    runs = {name: lambda way=way: epoch(*way) for name, way in ways.items()}
+    runs = {name: functools.partial(epoch, *way) for name, way in ways.items()}
     seconds, rows, num_words = take_turns(runs, args.repeats), [], int(lengths.sum())
     for (name, values), (batches, packed) in zip(seconds.items(), ways.values()):
         steps = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
@@ -321,16 +360,12 @@ def batching(args) -> list[dict]:
     return rows
 
 
-CELLS = ("RNN", "LSTM", "GRU")
-B, E, H = 64, 100, 128  # of the next two parts
-
-
 def cells(args) -> list[dict]:
-    """(c) forward and backward of a cell by hand and of PyTorch's (B=64 T=50 E=100 H=128)"""
-    inputs, rows = torch.randn(B, 50, E), []
-    for name, script in zip(CELLS, SCRIPTS[3:6]):
-        ours = getattr(load_script(script), f"HandWritten{name}")(E, H)
-        layers = {"by hand": ours, "nn": getattr(nn, name)(E, H, batch_first=True)}
+    """(d) forward and backward of a cell by hand and of PyTorch's (B=64 T=50 E=100 H=128)"""
+    inputs, rows = torch.randn(64, 50, 100), []
+    for name, script in zip(("RNN", "LSTM", "GRU"), SCRIPTS[3:6]):
+        ours = getattr(load_script(script), f"HandWritten{name}")(100, 128)
+        layers = {"by hand": ours, "nn": getattr(nn, name)(100, 128, batch_first=True)}
         runs = {
             key: lambda layer=layer: [layer(inputs)[0].sum().backward() for _ in range(5)]
             for key, layer in layers.items()
@@ -340,48 +375,6 @@ def cells(args) -> list[dict]:
         row["by hand / nn"] = median_ratio(seconds["by hand"], seconds["nn"])
         rows.append({**row, "seconds": list(seconds.values())})
     return rows
-
-
-T, V = 200, 5_000  # chapter 05's texts: embedding -> recurrent layer -> mean -> one logit
-
-
-def torch_step(cell: str) -> Callable:
-    """One update of a network that reads words and answers yes or no."""
-    table, output = nn.Embedding(V, E), nn.Linear(H, 1)
-    rnn = getattr(nn, cell)(E, H, batch_first=True)
-    weights = [weight for layer in (table, rnn, output) for weight in layer.parameters()]
-    optimizer = torch.optim.Adam(weights, fused=FUSED)
-    inputs, targets = torch.randint(V, (B, T)), torch.randint(2, (B,)).float()
-
-    def update():
-        logits = output(rnn(table(inputs))[0].mean(dim=1))[:, 0]
-        F.binary_cross_entropy_with_logits(logits, targets).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return update
-
-
-def keras_step(cell: str) -> Callable:
-    """The same update in Keras 3, compiled where its backend can."""
-    import keras
-
-    layers = keras.layers
-    rnn = getattr(layers, "SimpleRNN" if cell == "RNN" else cell)(H, return_sequences=True)
-    pooling, output = layers.GlobalAveragePooling1D(), layers.Dense(1)
-    model = keras.Sequential([keras.Input((T,)), layers.Embedding(V, E), rnn, pooling, output])
-    model.compile(optimizer="adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
-    inputs, targets = torch.randint(V, (B, T)).numpy(), torch.randint(2, (B, 1)).float().numpy()
-    return lambda: model.train_on_batch(inputs, targets)
-
-
-def keras_backend() -> str | None:
-    """$KERAS_BACKEND, else the first that is installed; None, and a line, without Keras."""
-    if importlib.util.find_spec("keras") is None:
-        print("  Keras is not installed, so its rows are left out (pip install keras)")
-        return None
-    present = [name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name)]
-    return os.environ.setdefault("KERAS_BACKEND", present[0])
 
 
 @contextlib.contextmanager
@@ -396,30 +389,22 @@ def busy_process():
 
 
 def threads(args) -> list[dict]:
-    """(d) one update by threads, alone and beside a busy process (B=64 T=200 E=100 H=128)"""
-    plans = [("PyTorch", count, torch_step) for count in sorted({1, 2, 4, os.cpu_count()})]
-    backend, rows = keras_backend(), []
-    if backend:  # TensorFlow and JAX choose their threads themselves
-        plans.append((f"Keras, {backend}", args.own_threads, keras_step))
-    for library, count, make in plans:
+    """(e) the same as in (a) by more threads, alone and beside a busy process"""
+    rows = []
+    for count in sorted({1, 2, 4, os.cpu_count()}):
         torch.set_num_threads(count)
-        runs = {cell: make(cell) for cell in CELLS}
-        alone = take_turns(runs, args.repeats)
+        alone = take_turns(plain_networks(torch.device("cpu")), args.repeats)
         with busy_process():
-            beside = take_turns(runs, args.repeats)
-        own = "its own" if make is keras_step else str(count)
-        for cell in CELLS:
-            one, two = median_ms(alone[cell]), median_ms(beside[cell])
-            row = {"cell": cell, "library": library, "threads": own, "alone ms": one}
-            row |= {"words/s": 1000 * B * T / one, "busy ms": two, "busy / alone": two / one}
-            rows.append({**row, "seconds": [alone[cell], beside[cell]]})
-    return sorted(rows, key=lambda row: CELLS.index(row["cell"]))
+            beside = take_turns(plain_networks(torch.device("cpu")), args.repeats)
+        for name, seconds in alone.items():
+            row = {"network": name, "threads": count, "alone s": statistics.median(seconds)}
+            row["beside s"] = statistics.median(beside[name])
+            row["beside / alone"] = row["beside s"] / row["alone s"]
+            rows.append({**row, "seconds": [seconds, beside[name]]})
+    return sorted(rows, key=lambda row: row["network"])
 
 
-# %% ------------------------------------------------------------------
-# 4. Whole runs
-# ----------------------------------------------------------------------
-
+# %% ---- 5. Whole runs --------------------------------------------------------------
 ENOUGH, LIMIT = 0.72, 40.0  # validation accuracy to reach; seconds of training after which to stop
 
 
@@ -431,10 +416,9 @@ def train_until(script, data: dict, model, batch_size: int, optimizer) -> dict:
         sampler.set_epoch(seen)
         for rows in sampler:
             started, lengths = time.perf_counter(), train.lengths[rows]
-            logits = model(train.inputs[rows, : lengths.max()], lengths)
-            F.cross_entropy(logits, train.targets[rows]).backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            inputs = (train.inputs[rows, : lengths.max()], lengths)
+            targets = train.targets[rows]
+            train_step(model, inputs, functools.partial(F.cross_entropy, target=targets), optimizer)
             seconds += time.perf_counter() - started
             seen += len(rows)
             if seen % 640 == 0:  # looking costs no time that counts
@@ -448,21 +432,21 @@ def train_until(script, data: dict, model, batch_size: int, optimizer) -> dict:
 # Older tutorials take one name at a time, and so pay for each name all that a step costs besides
 # its arithmetic.  SGD with 0.005 is theirs.  Same network here, same names, same order of them.
 def batch_one(args) -> list[dict]:
-    """(e) from nothing to 72 % of the validation surnames right, or 40 s: batches of 1 and of 64"""
+    """(f) from nothing to 72 % of the validation surnames right, or 40 s: batches of 1 and of 64"""
     script = load_script("04_simple_rnn")
-    chosen = settings(script, "--offline")
+    flags = script.parse_args([])
     with contextlib.redirect_stdout(io.StringIO()):
-        splits, embedded = script.prepare_data(chosen)
+        splits, source, _ = script.load_names(None, None, True, "auto", None, True, None)
     vocab = ru.Vocab.build(name for name, _ in splits["train"])
     labels = sorted({label for rows in splits.values() for _, label in rows})
-    data = {part: script.encode(rows, vocab, labels) for part, rows in splits.items()}
+    data = {part: script.encode(rows, vocab, labels, "cpu") for part, rows in splits.items()}
     rows = []
-    for size, kind, lr in ((1, "SGD", 0.005), (1, "Adam", 0.0005), (64, "Adam", chosen.lr)):
+    for size, kind, lr in ((1, "SGD", 0.005), (1, "Adam", 0.0005), (64, "Adam", flags.lr)):
         ru.set_seed(0)
-        model = script.NameClassifier(len(vocab), len(labels), chosen)
+        model = script.NameClassifier(len(vocab), len(labels), flags.hidden_size, flags.dropout)
         optimizer = getattr(torch.optim, kind)(model.parameters(), lr=lr)
-        row = {"data": "embedded" if embedded else "names", "batch": size}
-        row |= {"optimiser": f"{kind} {lr}", **train_until(script, data, model, size, optimizer)}
+        row = {"data": source, "batch": size, "optimiser": f"{kind} {lr}"}
+        row.update(train_until(script, data, model, size, optimizer))
         rows.append({**row, "names/s": row["names read"] / row["s to it"]})
     return rows
 
@@ -477,16 +461,12 @@ load_script(sys.argv[1]).main(["--quick", "--output-dir", sys.argv[2]])
 """
 
 
-# Cold: no bytecode on disk, as after installing, so Python compiles every module it imports.
-# Nearly all of that is PyTorch, the same for every script; so it is done for one of them.
 # Starting takes seconds: each script is timed once, after a start that does not count.
 def startup(args) -> list[dict]:
-    """(f) seconds from the start of the process to the first batch of a --quick run"""
-    rows = []
+    """(g) seconds from the start of the process to the first batch of a --quick run"""
+    search = os.pathsep.join([str(TESTS), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": search, "RNN_OFFLINE": "1"}
     with tempfile.TemporaryDirectory() as folder:
-        search = os.pathsep.join([str(TESTS), str(ROOT)])
-        environment = {**os.environ, "PYTHONPATH": search, "RNN_OFFLINE": "1"}
-        environment["PYTHONPYCACHEPREFIX"] = str(Path(folder) / "bytecode")
 
         def start(name: str) -> None:
             command = [sys.executable, "-c", TO_FIRST_BATCH, name, folder]
@@ -494,14 +474,9 @@ def startup(args) -> list[dict]:
             if child.returncode != 77:
                 raise RuntimeError(f"{name} came to no first batch: {child.stderr}")
 
-        started = time.perf_counter()
-        start(SCRIPTS[3])
-        cold = time.perf_counter() - started
-        rows.append({"script": SCRIPTS[3], "start": "cold", "s": cold})
-        runs = {name: lambda name=name: start(name) for name in CASES}
-        for name, seconds in take_turns(runs, 1).items():
-            rows.append({"script": name, "start": "cached", "s": seconds[0]})
-    return rows
+        runs = {name: functools.partial(start, name) for name in CASES}
+        seconds = take_turns(runs, 1)
+    return [{"script": name, "s": values[0]} for name, values in seconds.items()]
 
 
 # A child begins with the size of the process that it is split off from: so a small one starts it.
@@ -513,7 +488,7 @@ print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def memory(args) -> list[dict]:
-    """(g) the most resident memory of each run; the first row is PyTorch by itself"""
+    """(h) the most resident memory of each run; the first row is PyTorch by itself"""
     if importlib.util.find_spec("resource") is None:
         print("  Windows keeps no such number, so there is nothing to report")
         return []
@@ -533,93 +508,10 @@ def memory(args) -> list[dict]:
     return rows
 
 
-# %% ------------------------------------------------------------------
-# 5. Growth
-# ----------------------------------------------------------------------
-
-
-def growing_steps() -> dict[str, tuple]:
-    """What grows -> (its sizes, size -> the bare loop over one batch, size -> the work in it)."""
-
-    def of(script: str, setting: str, **changes) -> Callable:
-        return lambda n: both_loops(script, 1, **changes, **{setting: n})[1]
-
-    def weights(n: int) -> int:  # of an LSTM that reads 100 numbers
-        return 4 * n * (n + 100)
-
-    lengths, sizes, reviews, text = (50, 100, 200, 400), (16, 32, 64, 128), SCRIPTS[4], SCRIPTS[9]
-    return {
-        "05 words": (lengths, of(reviews, "length"), int),
-        "05 batch": (sizes, of(reviews, "batch_size", length=100), int),
-        "05 hidden size": (sizes, of(reviews, "hidden_size", length=100), weights),
-        "06 window": (lengths, of(SCRIPTS[5], "sequence_length"), int),
-        "09 words": ((8, 16, 32, 64), of(SCRIPTS[8], "length"), int),
-        "10 chunk": (sizes, of(text, "sequence_length"), int),
-        "10 streams": (sizes, of(text, "batch_size", sequence_length=32), int),
-    }
-
-
-def growing_preparations() -> dict[str, tuple]:
-    """The same for what is done once for a corpus of n texts of about 20 words."""
-    names, reviews, pairs, text = (load_script(SCRIPTS[k]) for k in (3, 4, 7, 9))
-
-    def encode_reviews(texts):
-        tokens = (ru.basic_english(" ".join(text)) for text in texts)
-        rest, _ = ru.Corpus.from_tokens(tokens, ["neg", "pos"] * (len(texts) // 2)).set_aside(0.1)
-        return reviews.encode(rest, rest.build_vocab(), ["neg", "pos"], settings(reviews))
-
-    def encode_pairs(texts):
-        train = ru.split_pairs([(tuple(t), tuple(reversed(t))) for t in texts])["train"]
-        vocabs = [ru.Vocab.build(side, pairs.SPECIALS) for side in zip(*train)]
-        return ru.encode_pairs(train, vocabs)
-
-    def encode_text(texts):
-        words, ids = ru.number_tokens(text.tokenize(" ".join(line), "char") for line in texts)
-        return text.build_vocab(words, ids, settings(text))
-
-    def five_grams(texts):
-        ids = torch.randint(65, (100 * len(texts),)).numpy()
-        return ru.kneser_ney(ids, len(ids) * 9 // 10, 65, 5)
-
-    tasks = {
-        "04 split": lambda texts: names.split_by_name([(" ".join(t), t[0][:2]) for t in texts]),
-        "05 corpus to indices": encode_reviews,
-        "08, 09 pairs to indices": encode_pairs,
-        "10 text to indices": encode_text,
-        "10 5-gram baseline": five_grams,
-        "batches of an epoch": lambda texts: list(ru.BucketBatchSampler(list(map(len, texts)), 64)),
-    }
-
-    def on(task: Callable, n: int) -> Callable:
-        texts = made_up(text_lengths(n, 20, 100), 20_000)
-        return lambda: task(texts)
-
-    sizes = (1_000, 2_000, 4_000, 8_000)
-    return {name: (sizes, functools.partial(on, task), int) for name, task in tasks.items()}
-
-
-def scaling(args) -> list[dict]:
-    """(h) how times grow, each size twice the one before, against a straight line"""
-    rows = []
-    for name, (sizes, make, work) in {**growing_steps(), **growing_preparations()}.items():
-        seconds = take_turns({size: make(size) for size in sizes}, args.repeats)
-        first, before, last = sizes[0], sizes[-2], sizes[-1]
-        row = {"what grows": name, "from": first, "to": last}
-        row |= {"first ms": median_ms(seconds[first]), "last ms": median_ms(seconds[last])}
-        row["last doubling"] = median_ratio(seconds[last], seconds[before])
-        row["line"] = work(last) / work(before)
-        row["against line"] = row["last doubling"] / row["line"]
-        rows.append({**row, "sizes": list(sizes), "seconds": list(seconds.values())})
-    return rows
-
-
-# %% ------------------------------------------------------------------
-# 6. Command line
-# ----------------------------------------------------------------------
-
+# %% ---- 6. Command line ------------------------------------------------------------
 PARTS = {
     part.__name__: part
-    for part in (step, batching, cells, threads, batch_one, startup, memory, scaling)
+    for part in (reference, step, batching, cells, threads, batch_one, startup, memory)
 }
 
 
@@ -629,15 +521,15 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--only", choices=tuple(PARTS), metavar="NAME", help=f"one of {', '.join(PARTS)}")
     add("--json", default="benchmark.json", metavar="FILE", help="where the numbers go")
     add("--repeats", type=ru.at_least(1), default=5, help="turns of which the median is taken")
+    add("--device", default="cpu", help="reference: cpu, or cuda")
     add("--full", action="store_true", help="memory: default runs in place of --quick")
     return parser.parse_args(argv)
 
 
 def main(argv=None) -> dict:
     args = parse_args(argv)
-    args.own_threads = torch.get_num_threads()
     torch.set_flush_denormal(True)  # as the scripts do
-    results = {"versions": ru.versions(), "cores": os.cpu_count(), "repeats": args.repeats}
+    results = {"torch": torch.__version__, "cores": os.cpu_count(), "repeats": args.repeats}
     results.update(seconds={}, parts={})
     for name in [args.only] if args.only else PARTS:
         print(f"\n{name}: {PARTS[name].__doc__}", flush=True)

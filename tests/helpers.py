@@ -11,8 +11,6 @@ from pathlib import Path
 
 import rnn_utils
 
-import torch
-
 ROOT = Path(__file__).resolve().parent.parent
 # Warnings are errors, but for two of PyTorch 2.0's own: its wheels let tiny numbers become 0, on
 # which NumPy remarks, and it warns of what its own `load` does.
@@ -75,26 +73,11 @@ class InterruptedAfter:
     def __init__(self, epochs: int, evaluate):
         self.left, self.evaluate = epochs, evaluate
 
-    def __call__(self, *args):
+    def __call__(self, *inputs):
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
-        return self.evaluate(*args)
-
-
-def score_of(model, split, row: int, words, finished: bool, vocab) -> float:
-    """Mean log-probability of an answer, from one teacher-forced pass of a network of pairs."""
-    tokens = vocab(["<bos>", *words, *(["<eos>"] if finished else [])])
-    length = split.source_lengths[row : row + 1]
-    sources = split.sources[row : row + 1, : int(length)]
-    logits = model(sources, length, torch.tensor([tokens])).reshape(len(tokens) - 1, len(vocab))
-    return logits.log_softmax(dim=1)[range(len(tokens) - 1), tokens[1:]].mean().item()
-
-
-def until_eos(line: list[int], vocab) -> list[str]:
-    """The words of an answer, as far as its first <eos>."""
-    words = [*vocab.lookup_tokens(line), "<eos>"]
-    return words[: words.index("<eos>")]
+        return self.evaluate(*inputs)
 
 
 def assert_help_imports_nothing_heavy(name: str, flag: str) -> None:

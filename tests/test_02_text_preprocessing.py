@@ -7,17 +7,18 @@ import json
 import os
 import re
 import sys
-import tarfile
 import types
 from pathlib import Path
 
-import rnn_utils as ru
-
 import pytest
 import torch
-from helpers import assert_one_line_error, load_script, run_script
+from helpers import assert_one_line_error, load_script, run_script, same_but_for_times
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_padded_sequence
+
+import rnn_data as rd
+import rnn_utils as ru
 
 NAME = "02_text_preprocessing"
 script = load_script(NAME)
@@ -91,8 +92,10 @@ def test_basic_english_equals_the_rules(text):
 
 
 def test_the_corpus_is_varied_and_always_the_same():
-    corpus = script.embedded_corpus()
-    assert corpus == script.embedded_corpus()
+    corpus, groups = rd.load_dataset("sentences", "embedded")[0]
+    assert (corpus, groups) == rd.load_dataset("sentences", "embedded")[0]
+    words = {word for sentence in corpus for word in ru.basic_english(sentence)}
+    assert len(groups) == 9 and all(words >= set(group) for group in groups.values())
     assert len(set(corpus)) >= 400
     text = "\n".join(corpus)
     for kind in ("n't ", "é", "https://", "1998", "🎂", "?", '"'):
@@ -105,44 +108,6 @@ def test_the_corpus_is_varied_and_always_the_same():
 def test_normalise_gives_one_spelling():
     assert script.normalise("  cafe\u0301 ") == "café"
     assert script.normalise("“don’t”") == '"don\'t"'
-
-
-# ---------------------------------------------------------------- byte-pair encoding
-
-
-def test_merges_on_the_example_of_sennrich():
-    # e+s and s+t occur 9 times each, and e+s is first in the alphabet; after est</w> (9
-    # times) come l+o and lo+w (7), then the 6 of "newest", again in alphabetical order.
-    words = collections.Counter(low=5, lower=2, newest=6, widest=3)
-    merges = script.learn_merges(words, 9)
-    assert merges == [
-        ("e", "s"), ("es", "t"), ("est", "</w>"), ("l", "o"), ("lo", "w"),
-        ("e", "w"), ("ew", "est</w>"), ("n", "ewest</w>"), ("low", "</w>"),
-    ]  # fmt: skip
-    rank = {pair: place for place, pair in enumerate(merges)}
-    assert script.split_word("lowest", rank) == ["low", "est</w>"]  # never seen before
-    assert script.split_word("low", rank) == ["low</w>"]
-
-
-def test_pairs_merge_from_left_to_right():
-    assert script.merge_pair(list("aaa"), ("a", "a")) == ["aa", "a"]
-    assert script.merge_pair(list("abab"), ("a", "b")) == ["ab", "ab"]
-
-
-def test_merging_stops_when_no_pair_repeats():
-    assert script.learn_merges(collections.Counter(ab=1), 10) == []
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.text(alphabet="abcde", min_size=1), st.lists(st.text("abcde", min_size=1), min_size=1))
-def test_splitting_replays_the_merges_and_loses_nothing(word, words):
-    merges = script.learn_merges(collections.Counter(words * 2), 20)
-    pieces = script.split_word(word, {pair: place for place, pair in enumerate(merges)})
-    replayed = [*word, script.END]
-    for pair in merges:
-        replayed = script.merge_pair(replayed, pair)
-    assert pieces == replayed
-    assert "".join(pieces) == word + script.END
 
 
 # ---------------------------------------------------------------- torchtext
@@ -167,45 +132,51 @@ def test_torchtext_broken(monkeypatch):
 @pytest.mark.parametrize("good", [True, False])
 def test_torchtext_present(monkeypatch, good):
     """A stand-in with torchtext's own rules, and one that forgets to lower-case."""
-    package, data, utils, vocab = (
-        types.ModuleType(name)
-        for name in ("torchtext", "torchtext.data", "torchtext.data.utils", "torchtext.vocab")
-    )
+    names = ("torchtext", "torchtext.data", "torchtext.data.utils")
+    package, data, utils = (types.ModuleType(name) for name in names)
     utils.get_tokenizer = lambda name: reference if good else str.split
-    vocab.build_vocab_from_iterator = lambda texts, specials: ru.Vocab.build(texts, specials)
-    for module in (package, data, utils, vocab):
+    for module in (package, data, utils):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     sentence = script.compare_with_torchtext(["The cat.", "dog"])
     assert f"splits {0 if good else 1} of 2" in sentence
-    assert sentence.endswith("the same")
 
 
 # ---------------------------------------------------------------- vocabulary and indices
 
 
-def prepare(*flags):
-    args = script.parse_args(list(flags))
-    text, _, _ = script.load_sentences(args)
+def prepare(min_freq=2, max_size=None, max_length=0):
+    """Sentences, tokens, indices and vocabulary of the embedded corpus, as main makes them."""
+    text, groups, source = script.load_sentences(None, "embedded", None, True, 0)
+    assert groups and source == "embedded"
     num_train = len(text) * 9 // 10
-    return (text, num_train, *script.prepare(text, num_train, args))
+    tokens = [script.tokenize(sentence) for sentence in text]
+    vocab = ru.Vocab.build(tokens[:num_train], min_freq=min_freq, max_size=max_size)
+    sentences, cut = script.numericalise(tokens, vocab, num_train, max_length)
+    return text, num_train, tokens, vocab, sentences, cut
 
 
 def test_indices_round_trip():
-    text, _, tokens, vocab, encoded, _ = prepare("--min-freq", "1")
+    text, _, tokens, vocab, sentences, _ = prepare(min_freq=1, max_length=1000)
     known = [i for i in range(len(text)) if all(word in vocab for word in tokens[i])]
     assert len(known) > 400
     for i in known:
-        assert vocab.lookup_tokens(encoded[i]) == reference(text[i])
+        assert vocab.lookup_tokens(sentences[i]) == reference(text[i])
 
 
-def test_the_vocabulary_sees_train_only():
-    _, num_train, tokens, vocab, encoded, _ = prepare("--min-freq", "1")
+def test_the_vocabulary_sees_train_only(tmp_path):
+    flags = ["--min-freq", "1", "--epochs", "1", "--no-plots", "--max-length", "1000"]
+    script.main([*flags, "--output-dir", str(tmp_path)])
+    data = torch.load(tmp_path / "processed.pt", weights_only=True)
+    sentences = data["indices"].split(data["lengths"].tolist())
+    text, *_ = script.load_sentences(None, "embedded", None, True, 0)
+    tokens = [reference(sentence) for sentence in text]
+    num_train = data["num_train"]
     train = {word for sentence in tokens[:num_train] for word in sentence}
-    assert set(vocab.get_itos()) == train | {"<pad>", "<unk>"}
+    assert set(data["vocab"]) == train | {"<pad>", "<unk>"}
     strangers = {word for sentence in tokens[num_train:] for word in sentence} - train
     assert strangers  # the test would be empty without them
-    for sentence, indices in zip(tokens[num_train:], encoded[num_train:]):
-        assert [word in strangers for word in sentence] == (indices == 1).tolist()
+    for words, indices in zip(tokens[num_train:], sentences[num_train:]):
+        assert [word in strangers for word in words] == (indices == 1).tolist()
 
 
 def test_no_held_out_sentence_is_in_train():
@@ -213,10 +184,31 @@ def test_no_held_out_sentence_is_in_train():
     assert not set(text[:num_train]) & set(text[num_train:])
 
 
-def test_max_vocab_and_a_text_without_tokens():
-    *_, vocab, _, _ = prepare("--max-vocab", "20")
-    assert len(vocab) == 20
-    assert script.tokenize_all(['";"']) == [["<unk>"]]
+def test_max_vocab_and_a_text_without_tokens(tmp_path):
+    assert len(prepare(max_size=20)[3]) == 20
+    lines = ['";"', "", " ", *(f"sentence {number}" for number in range(30))]
+    (tmp_path / "a.txt").write_text("\n".join(lines), encoding="utf-8")
+    text, groups, source = script.load_sentences(tmp_path / "a.txt", "embedded", None, True, 0)
+    assert sorted(text) == sorted(lines[3:]) and source == "a.txt" and not groups
+    assert all(script.tokenize(sentence) for sentence in text)
+
+
+def test_equal_words_are_one_object():
+    assert script.tokenize("rain falls")[0] is script.tokenize("warm rain")[1]
+
+
+def test_words_spelled_like_special_tokens_are_ordinary_words(tmp_path):
+    lines = [f"the <unk> met a <pad> and a <eos> {number % 3}" for number in range(40)]
+    lines = [f"{line} {'again ' * number}" for number, line in enumerate(lines)]
+    (tmp_path / "own.txt").write_text("\n".join(lines), encoding="utf-8")
+    flags = ["--data", str(tmp_path / "own.txt"), "--quick", "--no-plots", "--words", "<pad>"]
+    metrics = script.main([*flags, "--output-dir", str(tmp_path)])
+    data = torch.load(tmp_path / "processed.pt", weights_only=True)
+    assert int(data["indices"].min()) > ru.UNK  # no padding, and every word is known
+    assert metrics["vocabulary"]["unknown"] == 0
+    assert list(metrics["embeddings"]["neighbours"]) == ["<pad>"]
+    vocab = ru.Vocab(data["vocab"])
+    assert script.unknown_rate(vocab, [["<unk>", "the", "stranger", "<pad>"]]) == 0.25
 
 
 # ---------------------------------------------------------------- batches
@@ -227,24 +219,37 @@ def test_padding_share_by_hand():
     assert script.padding_share(torch.tensor([2, 4, 3]), [[0, 1], [2]]) == pytest.approx(2 / 11)
 
 
-def test_buckets_waste_less_and_the_cut_holds(capsys):
-    _, num_train, *_, encoded, _ = prepare()
-    sentences, batches, share = script.study_batches(encoded, num_train, script.parse_args([]))
+def test_buckets_waste_less_and_the_cut_holds():
+    _, _, tokens, _, sentences, cut = prepare()
+    batches, share = script.compare_batches(sentences, 32, 0)
     assert share["bucketed"] < 0.1 < 0.3 < share["random"]
     for parts in batches.values():
-        assert sorted(i for part in parts for i in part) == list(range(len(encoded)))
-    assert max(map(len, sentences)) == share["cut"] < share["longest"]
+        assert sorted(i for part in parts for i in part) == list(range(len(sentences)))
+    assert max(len(sentence) for sentence in sentences) == cut < max(len(words) for words in tokens)
 
 
 def test_the_cut_is_chosen_on_train_only():
-    encoded = [torch.full((length,), 2) for length in [5] * 90 + [50] * 10]
-    _, _, measures = script.study_batches(encoded, 90, script.parse_args([]))
-    assert measures["cut"] == 5 and measures["longest"] == 50
+    tokens = [["a"] * length for length in [5] * 90 + [50] * 10]
+    vocab = ru.Vocab.build(tokens)
+    sentences, cut = script.numericalise(tokens, vocab, 90, 0)
+    assert cut == 5 and {len(sentence) for sentence in sentences} == {5}
+    assert script.numericalise(tokens, vocab, 90, 30)[1] == 30
 
 
-def test_packing_by_hand():
-    # Lengths 7, 5, 4 and 2.
-    assert script.show_packing() == [4, 4, 3, 3, 2, 1, 1]
+def test_the_mask_marks_the_words(capsys):
+    script.show_batch([torch.tensor([5, 6, 7]), torch.tensor([8])])
+    first, *tensors = capsys.readouterr().out.splitlines()
+    assert "(2, 3), lengths [3, 1]" in first
+    rows = [re.findall(r"\d+", line) for line in tensors]
+    assert rows == [["5", "6", "7"], ["8", "0", "0"], ["1", "1", "1"], ["1", "0", "0"]]
+
+
+def test_packing_by_hand(tmp_path):
+    sentences = [torch.arange(2, 2 + length) for length in (4, 7, 2, 5, 9)]  # four are packed
+    vocab = ru.Vocab(["<pad>", "<unk>", *"abcdefghi"])
+    vectors = torch.randn(len(vocab), script.EMBEDDING_SIZE)
+    path = script.save_results(sentences, 4, vocab, vectors, tmp_path)
+    assert script.feed_rnn(path) == [4, 4, 3, 3, 2, 1, 1]
 
 
 # ---------------------------------------------------------------- embeddings
@@ -256,6 +261,23 @@ def test_pairs_by_hand():
     assert sorted(pairs.tolist()) == [[5, 6], [6, 5], [7, 8], [8, 7]]
     pairs = script.skipgram_pairs([torch.tensor([5, 1, 6]), torch.tensor([7, 8])], window=1)
     assert sorted(pairs.tolist()) == [[7, 8], [8, 7]]
+
+
+def test_too_few_words_or_no_neighbours_are_a_users_error(tmp_path):
+    pairs = script.skipgram_pairs([torch.tensor([5]), torch.tensor([6, 1, 1, 7])], window=2)
+    assert pairs.shape == (0, 2)
+    flags = ["--output-dir", str(tmp_path), "--quick"]
+    for size in ("3", "9"):
+        with pytest.raises(ru.UserError, match="--max-vocab"):
+            script.main(["--max-vocab", size, *flags])
+    alone = "\n".join(f"word{number} " for number in range(40))  # 40 words, and no pair of them
+    (tmp_path / "alone.txt").write_text(alone, encoding="utf-8")
+    with pytest.raises(ru.UserError, match=r"alone\.txt.*--min-freq"):
+        script.main(["--data", str(tmp_path / "alone.txt"), "--min-freq", "1", *flags])
+
+
+def test_a_look_up_is_a_product_with_one_hot_vectors():
+    script.lookup_is_one_hot_product([torch.tensor([5, 1, 6]), torch.tensor([7])], 8)  # asserts
 
 
 def test_nearest_leaves_out_the_word_and_the_specials():
@@ -277,13 +299,16 @@ def test_the_claims_of_the_docstring(full_run):
     table = metrics["tokenizers"]
     assert table["character"]["vocabulary"] < table["basic_english"]["vocabulary"]
     assert table["basic_english"]["vocabulary"] < table["whitespace"]["vocabulary"]
-    assert table["byte-pair"]["tokens_per_sentence"] < table["character"]["tokens_per_sentence"]
-    assert table["byte-pair"]["unknown"] < table["whitespace"]["unknown"]
+    steps = {name: row["tokens_per_sentence"] for name, row in table.items()}
+    assert steps["whitespace"] < steps["basic_english"] < steps["character"]
+    unknown = {name: row["unknown"] for name, row in table.items()}
+    assert unknown["character"] < unknown["basic_english"] < unknown["whitespace"]
+    assert metrics["padding"]["random"] == pytest.approx(0.454, abs=5e-4)
+    assert metrics["padding"]["bucketed"] == pytest.approx(0.039, abs=5e-4)
     assert metrics["embeddings"]["same_group"] > 0.9
     assert metrics["embeddings"]["same_group_random"] < 0.15
-    assert set(metrics["embeddings"]["neighbours"]["paris"]) <= {
-        city.lower() for city in script.GROUPS["city"]
-    }
+    groups = rd.load_dataset("sentences", "embedded")[0][1]
+    assert set(metrics["embeddings"]["neighbours"]["paris"]) <= set(groups["city"])
 
 
 def test_the_files_hold_what_a_model_needs(full_run):
@@ -295,29 +320,32 @@ def test_the_files_hold_what_a_model_needs(full_run):
     assert data["vocab"] == vocab and data["embeddings"].shape == (len(vocab), 32)
     assert int(data["lengths"].sum()) == len(data["indices"])
     assert int(data["indices"].max()) < len(vocab)
+    assert int(data["lengths"].max()) == metrics["cut"]
 
 
-def timeless(value):
-    if isinstance(value, dict):
-        return {
-            key: timeless(item)
-            for key, item in value.items()
-            if "seconds" not in key and "per_second" not in key and key != "output_dir"
-        }
-    return value
+def test_the_last_state_is_that_of_a_packed_run_and_not_h_n(full_run):
+    _, folder = full_run
+    script.feed_rnn(folder / "processed.pt")  # asserts that packed and own last state agree
+    data = torch.load(folder / "processed.pt", weights_only=True)
+    sentences = data["indices"].split(data["lengths"].tolist())[:4]
+    batch, lengths = ru.pad_batch(sentences)
+    torch.manual_seed(0)
+    rnn = torch.nn.RNN(32, 16, batch_first=True)
+    inputs = data["embeddings"][batch]
+    _, h_n = rnn(inputs)
+    packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+    assert not torch.allclose(h_n, rnn(packed)[1], atol=1e-3)
 
 
 def test_the_command_line_draws_and_repeats_itself(tmp_path):
     completed = run_script(NAME, "--quick", cwd=tmp_path)
     assert completed.returncode == 0, completed.stderr
     folder = tmp_path / "outputs" / NAME
-    assert {path.stem for path in folder.glob("*.png")} == {"corpus", "padding", "embeddings"}
-    first = timeless(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
-    again = timeless(script.main(["--quick", "--no-plots", "--output-dir", str(tmp_path / "b")]))
+    assert {path.stem for path in folder.glob("*.png")} == {"padding", "embeddings"}
+    first = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    again = script.main(["--quick", "--no-plots", "--output-dir", str(tmp_path / "b")])
     assert not list((tmp_path / "b").glob("*.png"))
-    for metrics in (first, again):
-        metrics["config"].pop("no_plots")
-    assert first == again
+    assert same_but_for_times(first) == same_but_for_times(again)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +361,8 @@ def test_groups_without_a_known_word_are_left_out(flags, drawn, tmp_path):
     assert (tmp_path / "embeddings.png").exists() == drawn
     assert 0 <= metrics["embeddings"]["same_group"] <= 1
     known = set(json.loads((tmp_path / "vocab.json").read_text(encoding="utf-8")))
-    unknown = [words for words in script.GROUPS.values() if not known & {w.lower() for w in words}]
+    groups = rd.load_dataset("sentences", "embedded")[0][1]
+    unknown = [words for words in groups.values() if not known & set(words)]
     assert unknown  # the test would be empty without such a group
 
 
@@ -371,62 +400,33 @@ def test_a_missing_file_is_one_line_on_the_command_line(tmp_path):
 # ---------------------------------------------------------------- the archive of reviews
 
 
-def write_archive(path, members):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, text in members.items():
-            source = path.with_name("member")
-            source.write_bytes(text.encode("utf-8"))
-            archive.add(source, name)
-
-
-MEMBERS = {
-    "aclImdb/train/pos/1_9.txt": "Très bien.",
-    "aclImdb/train/neg/0_2.txt": "Bad.<br />Sad.",
-    "aclImdb/train/pos/0_9.txt": "Good.",
-    "aclImdb/train/unsup/0_0.txt": "No label.",
-    "aclImdb/train/labeledBow.feat": "0:1",
-    "aclImdb/test/urls_pos.txt": "http://example.org",
-    "aclImdb/test/pos/0_10.txt": "Great. " + "".join(chr(97 + i * i % 26) for i in range(5000)),
-}
-
-
-def test_read_imdb_sorts_and_takes_labelled_reviews_only(tmp_path):
-    write_archive(tmp_path / "a.tar.gz", MEMBERS)
-    reviews = ru.read_imdb(tmp_path / "a.tar.gz")
-    assert reviews["train"] == [("Bad.<br />Sad.", "neg"), ("Good.", "pos"), ("Très bien.", "pos")]
-    assert [label for _, label in reviews["test"]] == ["pos"]
-
-
-def test_read_imdb_finds_every_kind_of_damage(tmp_path):
-    path = tmp_path / "a.tar.gz"
-    write_archive(path, MEMBERS)
-    whole = path.read_bytes()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 0xFF
-    for damaged in (whole[:-1], whole[:-200], whole[: len(whole) // 2], bytes(flipped), b"", b"x"):
-        path.write_bytes(damaged)
-        with pytest.raises(ru.UserError, match="delete it and run again"):
-            ru.read_imdb(path)
-    write_archive(path, {"other/file.txt": "x"})
-    with pytest.raises(ru.UserError, match="no movie reviews"):
-        ru.read_imdb(path)
-    with pytest.raises(ru.UserError, match="no such file"):
-        ru.read_imdb(tmp_path / "missing.tar.gz")
-
-
 def test_imdb_by_name_never_falls_back(tmp_path, monkeypatch):
     monkeypatch.delenv("RNN_DATA_DIR", raising=False)
-    with pytest.raises(ru.DataUnavailable, match=r"aclImdb_v1\.tar\.gz"):
+    with pytest.raises(rd.DataUnavailable, match=r"aclImdb_v1\.tar\.gz"):
         script.main(["--dataset", "imdb", "--data-dir", "none", "--output-dir", str(tmp_path)])
+
+
+def test_of_the_reviews_only_those_of_train_are_read(monkeypatch):
+    reviews = [("test", "neg", 0, "Seen never.")]
+    reviews += [
+        ("train", "pos", number, f"Review {number}, as it is written.") for number in range(30)
+    ]
+    monkeypatch.setattr(rd, "data_file", lambda *a: None)
+    monkeypatch.setattr(rd, "read_imdb", lambda path: reviews)
+    text, groups, source = script.load_sentences(None, "imdb", None, True, 0)
+    assert sorted(text) == sorted(review[3] for review in reviews[1:])
+    assert source == "imdb" and not groups
 
 
 ARCHIVE = Path(os.environ.get("RNN_DATA_DIR", "data")) / "imdb" / "aclImdb_v1.tar.gz"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ARCHIVE.is_file(), reason="the reviews are not on this machine")
 def test_the_real_archive():
-    reviews = ru.read_imdb(ARCHIVE)
-    for rows in reviews.values():
-        assert collections.Counter(label for _, label in rows) == {"pos": 12500, "neg": 12500}
-    texts = [text for text, _ in reviews["train"][:200]]
-    assert script.tokenize_all(texts) == [reference(text) for text in texts]
+    reviews = rd.read_imdb(ARCHIVE)
+    for split in ("train", "test"):
+        labels = collections.Counter(label for part, label, _, _ in reviews if part == split)
+        assert labels == {"pos": 12500, "neg": 12500}
+    texts = [text for *_, text in reviews[:200]]
+    assert [script.tokenize(text) for text in texts] == [reference(text) for text in texts]

@@ -1,26 +1,23 @@
-"""10: the chunks join up, one step is the layer, sampling is a distribution, no run is lost."""
+"""10: the chunks join up, the state is detached, sampling is a distribution, no run is lost."""
 
 from __future__ import annotations
 
-import argparse
 import collections
 import json
 import math
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
-
-import rnn_utils as ru
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from helpers import (
+    ROOT,
     InterruptedAfter,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
@@ -32,6 +29,9 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rnn_data as rd
+import rnn_utils as ru
+
 script = load_script("10_text_generation")
 NAME = "10_text_generation"
 TINY = ["--quick", "--no-plots", "--max-chars", "20000", "--hidden-size", "16", "--batch-size", "8"]
@@ -39,9 +39,11 @@ TINY += ["--max-length", "20"]
 
 
 def tiny_model(vocab_size=11, seed=0, **changes):
-    flags = {"level": "char", "cell": "lstm", "hidden_size": 9, "num_layers": 1, "dropout": 0.0}
+    sizes = {"hidden_size": 9, "dropout": 0.0}
     ru.set_seed(seed)
-    return script.LanguageModel(vocab_size, argparse.Namespace(**{**flags, **changes})).eval()
+    model = script.LanguageModel(vocab_size, **{**sizes, **changes}).eval()
+    ru.initialise_recurrent(model.rnn)
+    return model
 
 
 def tiny_vocab():
@@ -69,140 +71,52 @@ def test_targets_are_the_next_inputs_also_across_chunk_borders():
         assert torch.equal(before[:, -1] + 1, after[:, 0])
 
 
+def load_own(text, folder, level="char", needed=20):
+    (folder / "own.txt").write_text(text, encoding="utf-8")
+    path = str(folder / "own.txt")
+    parts, _, _ = script.load_parts(path, "auto", None, True, 10**6, level, needed)
+    return parts
+
+
 def test_splits_are_in_order_and_each_is_predicted_whole(tmp_path):
     text = "".join(chr(97 + index % 23) for index in range(1000))
+    parts = load_own(text, tmp_path)
+    assert "".join(parts["val"]) == text[:50]
+    assert "".join(parts["train"]) == text[50:900]
+    assert "".join(parts["test"]) == text[899:]  # the first is input only
+
+
+def test_vocabulary_comes_from_the_training_text_alone():
+    symbols = ["d" * 15, "ab" * 127, "c" + "d" * 30]  # d is in val and test, c once in train
+    parts = script.cut("".join(symbols))
+    model, about = script.build(parts, "x", "char", 9, 0.0, {})
+    assert about["vocab"] == ["<unk>", "a", "b"]
+    assert model.output.out_features == 3
+    ids = script.encode(parts, ru.Vocab(about["vocab"]), "cpu")
+    assert ids["train"][:2].tolist() == [1, 2] or ids["train"][:2].tolist() == [0, 0]
+    assert not ids["val"].any()  # all unknown
+
+
+def test_unk_in_letters_is_ordinary_text(tmp_path):
+    """Point 3 of issue 16: Penn Treebank writes `<unk>`; decoding goes by index, not by text."""
+    text = "a <unk> in the text\n" * 100
+    for level in ("char", "word"):
+        parts = load_own(text, tmp_path, level)
+        _, about = script.build(parts, "x", level, 9, 0.0, {})
+        vocab = ru.Vocab(about["vocab"])
+        ids = script.encode(parts, vocab, "cpu")["train"]
+        assert script.decode(ids, vocab) == "".join(parts["train"])
+    assert script.decode(torch.tensor([0, 1, 0]), tiny_vocab()) == "\ufffd\n\ufffd"
+
+
+def test_text_with_unk_in_letters_trains_and_is_scored(tmp_path):
+    text = "".join(f"river <unk> {'abc'[n % 3]} stone {n % 7}\n" for n in range(300))
     (tmp_path / "own.txt").write_text(text, encoding="utf-8")
-    flags = ["--data", str(tmp_path / "own.txt"), "--batch-size", "4"]
-    data, vocab, _ = script.load_data(script.parse_args(flags))
-    ids = torch.tensor(vocab(text))
-    assert torch.equal(data["val"], ids[:50])
-    assert torch.equal(data["train"], ids[50:900])
-    assert torch.equal(data["test"][1:], ids[900:]) and data["test"][0] == ids[899]
-
-
-def test_a_long_text_is_tested_on_a_million_symbols():
-    parts = script.cut(np.broadcast_to(0, 10**9))
-    assert [len(parts[name]) for name in ("val", "test")] == [500_000, 1_000_001]
-    assert len(parts["train"]) == 10**9 - 1_500_000
-
-
-def test_vocabulary_comes_from_the_training_text_alone(monkeypatch):
-    monkeypatch.setattr(ru, "BLOCK", 100)  # of 255 symbols to train on
-    args = argparse.Namespace(data="x", level="char", batch_size=2, sequence_length=4)
-    words, ids = ru.number_tokens(["d" * 15, "ab" * 127, "c" + "d" * 30])
-    vocab = script.build_vocab(words, ids, args)
-    assert vocab.get_itos() == ["<unk>", "a", "b"]  # c was seen once, d is not in train
-    assert vocab("abcd") == [1, 2, 0, 0]
-
-
-@pytest.mark.parametrize("level", ["char", "word"])
-def test_a_text_on_disk_is_the_text_in_memory(level, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(ru, "BLOCK", 1000)
-    read_blocks = ru.read_blocks
-    monkeypatch.setattr(ru, "read_blocks", lambda path: read_blocks(path, 500))
-    for name in ("a.txt", "b.txt"):
-        lines = [f"line {number}: it's about {name}, é\r\n" for number in range(300)]
-        (tmp_path / name).write_bytes("".join(lines).encode())
-    flags = ["--data", str(tmp_path), "--level", level, "--output-dir", str(tmp_path / "out")]
-    (tmp_path / "out").mkdir()
-    in_memory, vocab, _ = script.load_data(script.parse_args(flags))
-    args = script.parse_args([*flags, "--max-chars", "0"])
-    on_disk, mapped_vocab, _ = script.load_data(args)
-    assert mapped_vocab.get_itos() == vocab.get_itos()
-    for part in ("train", "val", "test"):
-        assert torch.equal(on_disk[part], in_memory[part])
-    text = script.decode(in_memory["train"], vocab)
-    assert "it's about a.txt, é\nline" in text and "\r" not in text
-
-    capsys.readouterr()
-    again, _, _ = script.load_data(args)  # now from the file alone
-    assert "prepared before" in capsys.readouterr().out
-    assert torch.equal(again["train"], on_disk["train"])
-    backwards = ru.Vocab(["<unk>", *vocab.get_itos()[:0:-1]])  # a checkpoint numbers otherwise
-    other, _, _ = script.load_data(args, backwards)
-    assert "writing" in capsys.readouterr().out
-    assert not torch.equal(other["val"], in_memory["val"])
-    assert script.decode(other["val"], backwards) == script.decode(in_memory["val"], vocab)
-
-
-@pytest.mark.parametrize("damage", ["cut short", "gone", "no record", "changed", "not JSON"])
-def test_a_damaged_or_old_file_of_numbers_is_written_again(damage, tmp_path, capsys):
-    text, output = tmp_path / "own.txt", tmp_path / "out"
-    text.write_text("to be or not to be\n" * 200, encoding="utf-8")
-    output.mkdir()
-    flags = ["--data", str(text), "--batch-size", "8", "--max-chars", "0"]
-    args = script.parse_args([*flags, "--output-dir", str(output)])
-    whole = script.load_data(args)[0]["train"].clone()
-    record, file = output / "text.json", output / "text.int32"
-    if damage == "cut short":
-        file.write_bytes(file.read_bytes()[:-4])
-    elif damage == "gone":
-        file.unlink()
-    elif damage == "no record":
-        record.unlink()
-    elif damage == "changed":
-        text.write_text("to be or not to be\n" * 100, encoding="utf-8")
-        whole = whole[: len(script.cut(range(1900))["train"])]
-    else:
-        record.write_text('{"source"', encoding="utf-8")
-    capsys.readouterr()
-    data, vocab, _ = script.load_data(args)
-    assert "writing" in capsys.readouterr().out
-    assert len(data["train"]) == len(whole)
-    assert "to be or not to be" in script.decode(data["train"], vocab)
-
-
-def test_a_run_keeps_its_text_while_another_writes_its_own(tmp_path):
-    flags = ["--output-dir", str(tmp_path), "--max-chars", "0", "--batch-size", "4"]
-    for name, text in (("a.txt", "abc" * 400), ("b.txt", "xy" * 400)):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    first, vocab, _ = script.load_data(
-        script.parse_args([*flags, "--data", str(tmp_path / "a.txt")])
-    )
-    script.load_data(script.parse_args([*flags, "--data", str(tmp_path / "b.txt")]))
-    assert script.decode(first["train"], vocab) == ("abc" * 400)[60:1080]
-    assert {path.name for path in tmp_path.glob("text.*")} == {"text.int32", "text.json"}
-
-
-@pytest.mark.parametrize("flags", [[], ["--max-chars", "0"]])
-def test_a_text_that_is_not_there_is_one_line(flags, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    done = run_here(script, ["--quick", "--data", "absent.txt", *flags], capsys)
-    assert_one_line_error(done, "absent.txt")
-    (tmp_path / "binary.txt").write_bytes(b"text\n" * 9 + b"\0")
-    done = run_here(script, ["--quick", "--data", "binary.txt", *flags], capsys)
-    assert_one_line_error(done, "binary.txt", "binary")
-    assert not list(tmp_path.rglob("text.*"))  # no half a file
-
-
-@pytest.mark.parametrize("flags", [[], ["--max-chars", "0"]])
-def test_a_folder_of_empty_files_is_one_line(flags, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("hollow").mkdir()
-    for name in ("a.txt", "b.txt"):
-        (Path("hollow") / name).touch()
-    done = run_here(script, ["--quick", "--data", "hollow", *flags], capsys)
-    assert_one_line_error(done, "hollow: no text in it")
-    assert not list(tmp_path.rglob("text.*"))
-
-
-def test_a_mapped_text_takes_no_memory(tmp_path):
-    with open(tmp_path / "text.int32", "wb") as file:
-        try:
-            file.truncate(1 << 41)  # a hole: two terabytes, and no disk
-        except OSError:
-            pytest.skip("no such files on this disk")
-    ids = script.map_numbers(tmp_path / "text.int32")
-    assert len(ids) == 1 << 39 and int(ids[-1]) == 0
-
-
-def test_training_on_a_text_on_disk_gives_the_same_figures(tmp_path):
-    text = tmp_path / "own.txt"
-    text.write_text("".join(f"{n} times {n} is {n * n}\n" for n in range(700)), encoding="utf-8")
-    flags = [*TINY, "--data", str(text), "--output-dir", str(tmp_path / "out")]
-    in_memory = script.main(flags)
-    on_disk = script.main([*flags, "--max-chars", "0"])
-    assert same_but_for_times(in_memory) == same_but_for_times(on_disk)
+    flags = ["--data", str(tmp_path / "own.txt"), "--hidden-size", "16", "--epochs", "2"]
+    flags += ["--batch-size", "2", "--max-length", "60", "--sequence-length", "32", "--lr", "0.02"]
+    metrics = script.main([*flags, "--output-dir", str(tmp_path / "out")])
+    assert metrics["test"]["bits"] < metrics["baselines"]["unigram"]
+    assert (tmp_path / "out" / "next_symbols.png").exists()
 
 
 @given(st.text(max_size=200))
@@ -216,43 +130,52 @@ def test_words_are_words():
     assert words == ["ROMEO", ":", "\n", "I'll", " go", ",", " now", "."]
 
 
+def test_words_of_a_language_without_spaces_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("own.txt").write_text("今天你看音乐。\n现在他们喜欢茶。\n" * 200, encoding="utf-8")
+    done = run_here(script, ["--data", "own.txt", "--level", "word"], capsys)
+    assert_one_line_error(done, "own.txt", "no spaces", "--level char")
+    parts, _, _ = script.load_parts("own.txt", "auto", None, True, 10**6, "char", 100)
+    assert parts["train"]
+
+
+def test_a_folder_is_read_with_its_sub_folders_and_a_cut_text_is_said(tmp_path, capsys):
+    folder = tmp_path / "my texts"
+    (folder / "chapters").mkdir(parents=True)
+    (folder / "README.md").write_text("read me\n" * 50, encoding="utf-8")
+    (folder / "chapters" / "one.txt").write_text("it was night\n" * 500, encoding="utf-8")
+    parts, _, _ = script.load_parts(str(folder), "auto", None, True, 6000, "char", 100)
+    train = "".join(parts["train"])
+    assert "read me" in train and "it was night" in train
+    assert "the first 6,000 of 6,901 characters" in capsys.readouterr().out
+    assert sum(len(symbols) for symbols in parts.values()) == 6000 + 1  # test has one of train's
+
+
 # ---------------------------------------------------------------- the model
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_single_steps_equal_the_layer(cell, num_layers):
-    model, ids = tiny_model(cell=cell, num_layers=num_layers), random_ids(17)
-    whole, _ = model(ids[None])
-    states = model.zero_states()
-    for t, symbol in enumerate(ids.split(1)):
-        logits, states = model.step(symbol, states)
-        torch.testing.assert_close(logits[0], whole[0, t], atol=1e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_carried_state_makes_chunks_equal_one_long_pass(cell):
-    model, ids = tiny_model(cell=cell), random_ids(60)
+def test_carried_state_makes_chunks_equal_one_long_pass():
+    model, ids = tiny_model(), random_ids(60)
     whole, _ = model(ids[None])
     state, pieces = None, []
     for chunk in ids.split(7):
-        logits, state = model(chunk[None], state)
-        state = script.detach(state)
+        logits, (h, c) = model(chunk[None], state)
+        state = (h.detach(), c.detach())
         pieces.append(logits)
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-5, rtol=0)
 
 
-def test_detached_state_has_the_numbers_and_no_past():
-    model = tiny_model()
-    _, state = model(random_ids(5)[None])
-    assert all(part.requires_grad for part in state)
-    for part, before in zip(script.detach(state), state):
-        assert torch.equal(part, before) and not part.requires_grad
+def test_single_steps_equal_the_layer():
+    model, ids = tiny_model(), random_ids(17)
+    whole, _ = model(ids[None])
+    state = None
+    for t, symbol in enumerate(ids):
+        logits, state = model(symbol[None, None], state)
+        torch.testing.assert_close(logits[0, 0], whole[0, t], atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_the_future_never_leaks(cell):
-    model, ids = tiny_model(cell=cell), random_ids(30)
+def test_the_future_never_leaks():
+    model, ids = tiny_model(), random_ids(30)
     changed = ids.clone()
     changed[20:] = (changed[20:] + 1) % 11
     before, after = model(ids[None])[0], model(changed[None])[0]
@@ -271,37 +194,50 @@ def test_evaluation_is_over_all_symbols_exactly():
     assert scores["perplexity"] == pytest.approx(math.exp(expected), abs=1e-4)
 
 
-def test_words_share_one_table_and_characters_do_not():
-    words, characters = tiny_model(level="word"), tiny_model()
+def test_evaluation_uses_no_dropout():
+    model = tiny_model(dropout=0.9)
+    assert script.evaluate(model.train(), random_ids(50)) == script.evaluate(model, random_ids(50))
+    assert F.dropout(torch.ones(3), 0.9, model.training).tolist() == [1, 1, 1]
+
+
+def test_tied_weights_are_one_table():
+    words, characters = tiny_model(embedding_size=9, tied=True), tiny_model()
     assert words.output.weight is words.embedding.weight
+    assert words.output.weight.abs().max() <= 0.1  # N(0, 1) would make huge logits
     assert characters.output.weight is not characters.embedding.weight
-    assert (
-        ru.count_parameters(words) == sum(p.numel() for p in words.rnn.parameters()) + 11 * 9 + 11
-    )
+    of_rnn = sum(parameter.numel() for parameter in words.rnn.parameters())
+    assert ru.count_parameters(words) == of_rnn + 11 * 9 + 11
+    parts = {"train": list("abab" * 20)}
+    assert script.build(parts, "x", "word", 9, 0.0, {})[0].output.weight.shape == (3, 9)
 
 
 def test_forget_gate_is_open_and_recurrent_matrices_orthogonal():
-    rnn = tiny_model(hidden_size=8).rnn
+    rnn = script.build({"train": list("abab")}, "x", "char", 8, 0.0, {})[0].rnn
     for gate in rnn.weight_hh_l0.split(8):
         torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=0)
     assert rnn.bias_ih_l0.tolist() == [0] * 8 + [1] * 8 + [0] * 16
     assert not rnn.bias_hh_l0.any()
 
 
-def training_args(**changes):
-    flags = {"level": "char", "epochs": 1, "lr": 1e-2, "sequence_length": 5, "clip": 1.0, "seed": 0}
-    return argparse.Namespace(**{**flags, "stateless": False, "amp": False, **changes})
+# ---------------------------------------------------------------- training
 
 
-def states_seen_in_training(monkeypatch, **changes):
+def run_epoch(
+    model, streams, epoch=1, epochs=1, steps=5, clip=1.0, stateless=False, optimizer=None
+):
+    optimizer = optimizer or torch.optim.Adam(model.parameters())
+    return script.train_epoch(
+        model, *streams, optimizer, tiny_vocab(), epoch, epochs, 1e-2, steps, clip, stateless
+    )
+
+
+def states_seen_in_training(monkeypatch, stateless=False):
     """Train one epoch of 6 chunks; return the state that each chunk began with."""
     model, seen = tiny_model(), []
     forward = model.forward
     model.forward = lambda inputs, state=None: seen.append(state) or forward(inputs, state)
-    streams = script.make_streams(random_ids(62), 2, 5)
     monkeypatch.setattr(script, "write_line", lambda *_: "")
-    optimizer = torch.optim.AdamW(model.parameters())
-    script.train_epoch(model, streams, optimizer, tiny_vocab(), 1, training_args(**changes))
+    run_epoch(model, script.make_streams(random_ids(62), 2, 5), stateless=stateless)
     return seen
 
 
@@ -315,196 +251,131 @@ def test_training_carries_the_state_detached_and_stateless_does_not(monkeypatch)
     assert states_seen_in_training(monkeypatch) == [None] * 6
 
 
+def test_the_carried_state_is_the_one_after_the_chunk_before(monkeypatch):
+    monkeypatch.setattr(script, "RESTART", 0.0)
+    monkeypatch.setattr(script.ru, "learning_rate", lambda *_: 0.0)  # weights stay as they are
+    inputs, _ = script.make_streams(random_ids(62), 2, 5)
+    seen = states_seen_in_training(monkeypatch)
+    model = tiny_model()
+    for chunk in (1, 3):
+        _, (h, c) = model(inputs[:, : 5 * chunk])
+        torch.testing.assert_close(seen[chunk][0], h.detach(), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(seen[chunk][1], c.detach(), atol=1e-6, rtol=1e-5)
+
+
+def test_the_gradient_is_that_of_the_last_chunk_alone_and_clipped(monkeypatch):
+    monkeypatch.setattr(script, "RESTART", 0.0)
+    monkeypatch.setattr(script.ru, "learning_rate", lambda *_: 0.0)  # weights stay as they are
+    monkeypatch.setattr(script, "write_line", lambda *_: "")
+    inputs, targets = script.make_streams(random_ids(62), 2, 5)
+    model = tiny_model()
+    _, (h, c) = model(inputs[:, :25])
+    logits, _ = model(inputs[:, 25:], (h.detach(), c.detach()))
+    loss = F.cross_entropy(logits.flatten(0, 1), targets[:, 25:].flatten())
+    expected = torch.autograd.grad(loss, list(model.parameters()))
+    run_epoch(model, (inputs, targets), clip=0)
+    for parameter, gradient in zip(model.parameters(), expected):
+        torch.testing.assert_close(parameter.grad, gradient, atol=1e-6, rtol=1e-4)
+    _, mean_norm, _ = run_epoch(model, (inputs, targets), clip=1e-3)
+    assert mean_norm > 0.01  # as it was before clipping
+    assert sum(p.grad.square().sum() for p in model.parameters()).sqrt() < 1.01e-3
+
+
+def test_dropout_is_on_again_after_an_early_line():
+    model, seen = tiny_model(dropout=0.5), []
+    model.register_forward_hook(lambda module, given, _: seen.append(module.training))
+    model.register_forward_hook(lambda module, given, _: seen.append(len(given[0])))
+    streams = script.make_streams(random_ids(2 * 20 + 1), 2, 5)
+    _, _, samples = run_epoch(model, streams)
+    modes = {(training, rows) for training, rows in zip(seen[::2], seen[1::2])}
+    assert modes == {(True, 2), (False, 1)}  # two streams in training, one text in writing
+    assert [updates for updates, _ in samples] == [0, 4]
+
+
 def test_model_can_overfit_one_batch(monkeypatch):
     monkeypatch.setattr(script, "write_line", lambda *_: "")
-    model, ids = tiny_model(hidden_size=64), random_ids(2 * 20 + 1)
-    streams = script.make_streams(ids, 2, 20)
-    optimizer = torch.optim.AdamW(model.parameters())
-    args = training_args(epochs=150, sequence_length=20)
+    model = tiny_model(hidden_size=64)
+    streams = script.make_streams(random_ids(2 * 20 + 1), 2, 20)
+    optimizer = torch.optim.Adam(model.parameters())
     for epoch in range(1, 151):
-        row = script.train_epoch(model, streams, optimizer, tiny_vocab(), epoch, args)
-    assert row["train_loss"] < 0.05
+        loss, _, _ = run_epoch(model, streams, epoch, 150, steps=20, optimizer=optimizer)
+    assert loss < 0.05
 
 
-CPU = torch.device("cpu")
+def train_with_scores(monkeypatch, losses, epochs, patience):
+    """Train while `evaluate` returns given losses; return history, best, and what it was given."""
+    given = iter(losses)
+    splits = []
 
+    def evaluate(model, ids):
+        splits.append(ids)
+        return {"loss": next(given), "bits": 0.0, "perplexity": 0.0}
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_amp_trains_in_bfloat16_and_evaluates_in_float32(cell, monkeypatch):
-    try:
-        script.require_amp(tiny_model(cell=cell), CPU, training_args(amp=True, cell=cell))
-    except ru.UserError as error:
-        pytest.skip(str(error))
+    monkeypatch.setattr(script, "evaluate", evaluate)
     monkeypatch.setattr(script, "write_line", lambda *_: "")
-    streams, rows, dtypes = script.make_streams(random_ids(2 * 60 + 1), 2, 5), {}, []
-    for amp in (False, True):
-        model = tiny_model(hidden_size=32, cell=cell)
-        model.register_forward_hook(lambda *call: dtypes.append(call[-1][0].dtype))
-        optimizer = torch.optim.AdamW(model.parameters())
-        args = training_args(amp=amp)
-        rows[amp] = script.train_epoch(model, streams, optimizer, tiny_vocab(), 1, args)
-        script.evaluate(model, random_ids(20))
-        assert dtypes == [torch.bfloat16 if amp else torch.float32] * 12 + [torch.float32]
-        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-        dtypes.clear()
-    assert 0 < abs(rows[True]["train_loss"] - rows[False]["train_loss"]) < 0.01
+    model, val_ids = tiny_model(), random_ids(20)
+    inputs, targets = script.make_streams(random_ids(62), 2, 5)
+    history, best = script.train(
+        model, inputs, targets, val_ids, tiny_vocab(), epochs, 0.01, 5, 1.0, patience, False, {}
+    )
+    assert all(ids is val_ids for ids in splits)
+    return history, best, model
 
 
-def test_amp_on_a_processor_without_bfloat16_is_an_error_before_training(monkeypatch):
-    def absent(*_):
-        raise RuntimeError("could not create a primitive descriptor")
-
-    model = tiny_model()
-    monkeypatch.setattr(model.rnn, "forward", absent)
-    with pytest.raises(ru.UserError, match="--amp: this cpu computes no lstm in bfloat16"):
-        script.require_amp(model, CPU, training_args(amp=True, cell="lstm"))
-
-
-# ---------------------------------------------------------------- more than one process
+def test_the_best_epoch_is_chosen_on_validation_and_the_first_of_ties(monkeypatch, capsys):
+    history, best, model = train_with_scores(monkeypatch, [0.3, 0.2, 0.2, 0.25], 4, 0)
+    assert best["epoch"] == 2 and len(history) == 4
+    for name, value in model.state_dict().items():  # the weights of epoch 2, not the last ones
+        assert torch.equal(value, best["weights"][name])
+    _, _, last = train_with_scores(monkeypatch, [0.4, 0.3, 0.2, 0.1], 4, 0)
+    assert not torch.equal(last.output.weight, model.output.weight)
 
 
-def torchrun(*flags, cwd, **options):
-    """Start the script in two processes that talk through 127.0.0.1 alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
-    command = [sys.executable, *launcher, "--master-port", port, script.__file__, *flags]
-    loopback = "lo0" if sys.platform == "darwin" else "lo"
-    variables = {"GLOO_SOCKET_IFNAME": loopback, "PYTHONIOENCODING": "utf-8", "RNN_OFFLINE": "1"}
-    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-    options |= {"env": {**os.environ, **variables}, "encoding": "utf-8", **pipes}
-    return subprocess.Popen(command, cwd=cwd, **options)
-
-
-needs_torchrun = pytest.mark.skipif(
-    sys.platform == "win32" or not torch.distributed.is_available(),
-    reason="torchrun needs a PyTorch with libuv, which on Windows it has not",
-)
-
-
-@needs_torchrun
-def test_two_processes_learn_what_one_does(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    flags = [*TINY, "--dropout", "0", "--epochs", "3"]
-    alone = script.main([*flags, "--output-dir", "alone"])
-    two = torchrun(*flags, "--save-model", cwd=tmp_path)
-    printed, errors = two.communicate(timeout=120)
-    assert two.returncode == 0 and "Warning" not in errors, errors
-    assert printed.count("finished: after 3 epochs") == printed.count("sample 1:") == 1
-    together = json.loads((tmp_path / "outputs" / NAME / "metrics.json").read_text())
-    for row, same in zip(together["history"], alone["history"]):
-        for measure in ("train_loss", "val_loss", "gradient_norm"):
-            assert row[measure] == pytest.approx(same[measure], abs=1e-4)
-    assert together["test"]["loss"] == pytest.approx(alone["test"]["loss"], abs=1e-4)
-    # What two have saved, one can load, score and resume.
-    model, vocab, _ = script.load_model(tmp_path / "models" / f"{NAME}.pt", "cpu")
-    assert "".join(script.generate(model, vocab, [1], 5, seed=0))
-    resumed = script.main([*flags, "--resume", "--output-dir", "alone"])
-    assert same_but_for_times(resumed) == same_but_for_times(together)
-
-
-@needs_torchrun
-def test_a_mistake_in_two_processes_is_named_once(tmp_path):
-    two = torchrun(*TINY, "--batch-size", "7", cwd=tmp_path)
-    printed, errors = two.communicate(timeout=120)
-    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1 and "--batch-size 7: 2 processes" in lines[0], errors
-    assert two.returncode != 0 and printed == "" and not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-@needs_torchrun
-def test_ctrl_c_in_two_processes_says_once_what_is_saved(tmp_path):
-    flags = [*TINY, "--epochs", "2000", "--patience", "0", "--save-model"]
-    two = torchrun(*flags, cwd=tmp_path, start_new_session=True)
-    for line in two.stdout:
-        if line.startswith("    2 "):  # the second epoch is over
-            break
-    os.killpg(two.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, errors = two.communicate(timeout=60)
-    assert errors.count("Stopped by Ctrl-C. The finished epochs are in") == 1, errors
-    state = ru.load_checkpoint(tmp_path / "models" / f"{NAME}.last.pt", NAME, resuming=True)
-    assert len(state["history"]) >= 2
-
-
-def test_processes_restart_together_and_drop_different_units(monkeypatch):
-    monkeypatch.setattr(script, "write_line", lambda *_: "")
-    monkeypatch.setattr(script, "RESTART", 0.5)
-    monkeypatch.setattr(script, "NUM_PROCESSES", 2)
-    zeros, losses, draws = [], [], []
-
-    def from_all(value):  # process 0 runs first; the other gets what that one gave
-        if isinstance(value, list):
-            draws.append(value)
-            return draws[:1]
-        return [value, value]
-
-    monkeypatch.setattr(script, "from_all", from_all)
-    for rank in (0, 1):
-        monkeypatch.setattr(script, "RANK", rank)
-        model, seen = tiny_model(dropout=0.5), []
-        model.register_forward_hook(lambda _, given, out, seen=seen: seen.append(given[1] is None))
-        optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
-        streams = script.make_streams(random_ids(2 * 100 + 1), 2, 5)
-        row = script.train_epoch(model, streams, optimizer, tiny_vocab(), 1, training_args())
-        zeros.append(seen)
-        losses.append(row["train_loss"])
-    assert zeros[0] == zeros[1] and 0 < sum(zeros[0]) < len(zeros[0])
-    assert losses[0] != losses[1]
+def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):
+    history, best, _ = train_with_scores(monkeypatch, [2.0, 2.1, 2.0, 2.2, 1.0], 5, 3)
+    assert best["epoch"] == 1 and len(history) == 4
+    assert "stopped early: no better validation loss for 3 epochs" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- the n-gram baseline
 
 
-def slow_kneser_ney(train, context, symbol, vocab_size, order):
-    """The same formula with dictionaries, one probability at a time."""
-    p = 1 / vocab_size
-    for n in range(1, order + 1):
-        grams = [tuple(train[i : i + order]) for i in range(len(train) - order + 1)]
-        for _ in range(order - n):
-            grams = [gram[1:] for gram in set(grams)]
-        counts = collections.Counter(grams)
-        values = list(counts.values())
-        discount = (values.count(1) + 1) / (values.count(1) + 2 * values.count(2) + 2)
-        before = tuple(context[len(context) - n + 1 :]) if n > 1 else ()
-        after = {gram[-1]: count for gram, count in counts.items() if gram[:-1] == before}
-        if after:
-            saved = discount * len(after) * p
-            p = (max(after.get(symbol, 0) - discount, 0) + saved) / sum(after.values())
-    return p
-
-
-@pytest.mark.parametrize("order", [1, 2, 3, 4])
-def test_ngram_model_equals_the_slow_one_and_sums_to_1(order):
-    train = random_ids(120, vocab_size=4).numpy()
-    rest = random_ids(12, vocab_size=4, seed=2).numpy()
-    ids = np.concatenate([train, rest])
-    fast = ru.kneser_ney(ids, len(train), 4, order)
-    for place in range(len(rest)):
-        context = ids[: len(train) + place].tolist()
-        slow = [slow_kneser_ney(train.tolist(), context, w, 4, order) for w in range(4)]
-        assert sum(slow) == pytest.approx(1)
-        assert fast[place] == pytest.approx(slow[rest[place]])
-
-
-def test_ngram_model_never_says_never():
-    ids = np.array([0, 1] * 50 + [0, 0, 2])  # 00 and 2 were never seen
-    for order in (1, 2, 3):
-        assert (ru.kneser_ney(ids, 100, 3, order) > 0).all()
-
-
 def test_order_is_chosen_on_validation_and_unigram_is_the_entropy():
     text = torch.tensor([1, 2, 3, 1, 3, 2] * 400)  # a cycle: no order below 3 knows it
     data = {"train": text[:2040], "val": text[2039:2160], "test": text[2159:]}
-    losses = script.score_baselines(data, 4, "char")
-    assert next(iter(losses)) == "unigram" and len(losses) == 2
-    assert losses["unigram"]["test"] == pytest.approx(math.log(3), abs=0.01)
-    best = list(losses)[1]
-    assert int(best[0]) >= 3 and losses[best]["test"] < 0.02
+    bits = script.baselines(data, 4, "char")
+    assert next(iter(bits)) == "unigram" and len(bits) == 2
+    assert bits["unigram"]["test"] == pytest.approx(math.log2(3), abs=0.01)
+    best = list(bits)[1]
+    assert int(best[0]) >= 3 and bits[best]["test"] < 0.02
 
 
-# ---------------------------------------------------------------- generation
+def test_the_order_does_not_depend_on_test(monkeypatch):
+    """Order 2 is best on val, order 3 on test: 2 is taken."""
+    cost = {1: (3.0, 3.0), 2: (1.0, 2.0), 3: (2.0, 1.0)}  # bits on val, on test
+
+    def kneser_ney(ids, start, vocab_size, order):
+        val, test = cost.get(order, (9.0, 9.0))
+        return np.array([2.0**-val] * 10 + [2.0**-test] * 20)
+
+    monkeypatch.setattr(script.rb, "kneser_ney", kneser_ney)
+    data = {"train": torch.zeros(50), "val": torch.zeros(11), "test": torch.zeros(21)}
+    assert script.baselines(data, 4, "word") == {
+        "unigram": {"val": 3.0, "test": 3.0}, "2-gram": {"val": 1.0, "test": 2.0}
+    }  # fmt: skip
+
+
+def test_the_test_split_is_what_is_reported(monkeypatch, capsys):
+    data = {part: random_ids(60, seed=seed) for seed, part in enumerate(("train", "val", "test"))}
+    model = tiny_model()
+    test, ngrams = script.measure_test(model, data, tiny_vocab(), "char", 3)
+    assert test == script.evaluate(model, data["test"]) != script.evaluate(model, data["val"])
+    printed = capsys.readouterr().out
+    assert f"{test['bits']:.4f}" in printed and f"{ngrams['unigram']['test']:.4f}" in printed
+    assert "epoch 3, chosen on validation" in printed
+
+
+# ---------------------------------------------------------------- writing
 
 LOGITS = torch.tensor([2.0, -1.0, 0.5, 3.0, 0.0, -4.0])
 
@@ -536,8 +407,10 @@ def test_top_k_and_top_p_keep_the_likeliest_in_proportion():
     assert float(kept[3] / kept[0]) == pytest.approx(float(full[3] / full[0]))
     ranked = full.sort(descending=True).values
     for top_p in (0.3, 0.7, 0.75, 0.95, 0.999):
-        count = int((script.next_probabilities(LOGITS, top_p=top_p) > 0).sum())
+        nucleus = script.next_probabilities(LOGITS, top_p=top_p)
+        count = int((nucleus > 0).sum())
         assert ranked[:count].sum() >= top_p - 1e-6 > ranked[: count - 1].sum() - 2e-6
+        assert nucleus.topk(count).indices.tolist() == full.topk(count).indices.tolist()
 
 
 def test_top_k_1_equals_greedy_equals_the_argmax_of_the_whole_text():
@@ -554,18 +427,18 @@ def test_top_k_1_equals_greedy_equals_the_argmax_of_the_whole_text():
 
 
 def test_same_seed_same_text_and_no_unk_and_no_mode_left_behind():
-    model, vocab = tiny_model(), tiny_vocab()
+    model, vocab = tiny_model(dropout=0.5), tiny_vocab()
     with torch.no_grad():
         model.output.bias[0] = 50.0  # <unk> would be certain
     texts = []
     for seed in (0, 0, 1):
         text = ""
-        for symbol in script.generate(model, vocab, [1], 40, seed, temperature=1.0):
+        for symbol in script.generate(model.train(), vocab, [1], 40, seed, temperature=1.0):
             assert not torch.is_inference_mode_enabled() and torch.is_grad_enabled()
             text += symbol
         texts.append(text)
     assert texts[0] == texts[1] != texts[2]
-    assert len(texts[0]) == 40 and "<unk>" not in texts[0]
+    assert len(texts[0]) == 40 and "<unk>" not in texts[0] and not model.training
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])
@@ -580,12 +453,10 @@ def test_symbols_are_drawn_as_often_as_they_are_likely(temperature):
         assert abs(counts[symbol] / drawn - p) < 4 * math.sqrt(p * (1 - p) / drawn)
 
 
-def test_unknown_symbols_of_a_prompt_are_left_out_and_named(capsys):
+def test_a_prompt_is_encoded_and_without_one_the_text_begins_with_a_line_break():
     vocab = tiny_vocab()
-    assert script.encode_prompt("aXbé", vocab, "char") == vocab("ab")
-    assert "'X', 'é'" in capsys.readouterr().err
+    assert script.encode_prompt("aXb", vocab, "char") == [2, 0, 3]  # X is unknown
     assert script.encode_prompt("", vocab, "char") == vocab("\n")
-    assert script.encode_prompt("XY", vocab, "char") == vocab("\n")
     assert script.encode_prompt("", ru.Vocab(["<unk>", "x", "y"]), "char") == [1]
 
 
@@ -604,50 +475,32 @@ def test_longest_copy_is_the_longest(text, source):
     assert len(copied) == longest and copied in text and copied in source
 
 
+def test_the_ladder_copies_from_train_and_its_last_row_is_unseen_text(capsys):
+    vocab = tiny_vocab()
+    data = {"train": torch.tensor(vocab("abcdef" * 50)), "val": torch.tensor(vocab("xgh abcd" * 9))}
+    rows = script.temperature_ladder(tiny_model(), vocab, data, 40)
+    names = [row["temperature"] for row in rows]
+    assert names == ["0.3", "0.6", "0.8", "1.0", "1.3", "unseen text"]
+    assert rows[-1]["copied"] == "abcd"
+    assert all(row["copied"] in "abcdef" * 50 for row in rows)
+
+
 # ---------------------------------------------------------------- looking inside
 
 
-def test_features_of_a_text():
-    features = script.text_features('ab c\n\n"x" # d\ne')
-    values = {name.split()[-2] + " " + name.split()[-1]: v for name, v in features.items()}
-    assert values["line began"].tolist() == [1, 2, 3, 4, 0, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1]
-    assert values["word began"].tolist() == [1, 2, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1]
-    assert values["blank line"].tolist() == [0] * 6 + [1] * 7 + [0, 0]
-    assert values["double quotes"].tolist() == [0] * 6 + [1] * 3 + [0] * 6
-    assert values["# comment"].tolist() == [0] * 10 + [1] * 3 + [0] * 2
-
-
-def test_found_unit_is_the_one_that_knows(monkeypatch, capsys):
-    vocab = ru.Vocab(["<unk>", "\n", "a", "b", " "])
-    text = "aab ab\nb abba a\n" * 40
-    ids = torch.tensor(vocab(text))
-    states = np.random.default_rng(0).normal(size=(len(text), 6))
-    column = script.text_features(text)["characters since the line began"]
-    states[:, 4] -= 3 * column
-    states[:, 2] = 0.5  # a unit that never moves
-    monkeypatch.setattr(script, "read", lambda model, ids: (states, None))
-    found, second, rest = script.find_units(None, vocab, ids)
-    best = found[0]
-    assert best["feature"] == "characters since the line began" and best["unit"] == 4
-    assert best["correlation"] < -0.9
-    assert rest == text[len(text) // 2 :] and len(second) == len(rest)
-    assert "unit   4" in capsys.readouterr().out
-
-
-def test_letters_can_be_read_on_every_colour_and_the_figure_is_as_wide_as_the_text():
-    plt, rows = ru.get_pyplot(), [{"feature": "x", "unit": 1, "correlation": 0.5}]
-    widths = {}
-    for columns in (50, 70, 200):
-        text = "a\n\n" + "bcde\n" + "f" * columns
-        states = np.zeros((len(text), 2))
-        states[3:7, 1] = 0.9, -0.9, 0.5, 0.0
-        figure = script.plot_units(rows, states, text, plt, "")
-        colors = {letter.get_text(): letter.get_color() for letter in figure.axes[0].texts}
-        assert colors == {"b": "white", "c": "white", "d": "black", "e": "black", "f": "black"}
-        assert figure.axes[0].get_xlim() == (-0.5, min(columns, 70) - 0.5)
-        widths[columns] = figure.get_figwidth()
-        plt.close(figure)
-    assert widths[50] < widths[70] == widths[200]
+def test_figure_of_guesses_shows_what_came(monkeypatch):
+    plt, vocab, model = ru.get_pyplot(), tiny_vocab(), tiny_model()
+    ids = torch.tensor(vocab("ab\nc"))
+    with torch.no_grad():
+        model.output.weight.zero_()
+        model.output.bias[vocab("b")[0]] = 9.0  # always expects b
+    figure = script.plot_reading(model, vocab, ids, "", plt)
+    axes = figure.axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["b", "\u21b5", "c"]
+    first = [letter for letter in axes.texts if letter.get_position()[1] == 0]
+    assert [letter.get_text() for letter in first] == ["b"] * 3
+    assert [letter.get_color() for letter in first] == [ru.ORANGE, "white", "white"]
+    plt.close(figure)
 
 
 # ---------------------------------------------------------------- the command line
@@ -666,12 +519,12 @@ def test_quick_run_makes_figures_and_beats_the_unigram(tmp_path):
     done = run_script(NAME, "--quick", cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     output = tmp_path / "outputs" / NAME
-    figures = {"next_symbols", "hidden_units", "training_curves"}
-    assert {path.stem for path in output.glob("*.png")} == figures
+    assert {path.stem for path in output.glob("*.png")} == {"next_symbols", "training_curves"}
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["embedded"] is True and metrics["tutorial"] == NAME
-    assert metrics["test"]["loss"] < metrics["baselines"]["unigram"]
+    assert metrics["test"]["bits"] < metrics["baselines"]["unigram"]
     assert [row["temperature"] for row in metrics["ladder"]][-1] == "unseen text"
+    assert "after 0 updates" in done.stdout and "(16, 32, 64)" in done.stdout
     assert not (tmp_path / "models").exists()  # nothing is saved unasked
 
 
@@ -679,7 +532,7 @@ def test_same_seed_same_metrics(trained, tmp_path):
     _, first = trained
     again = script.main([*TINY, "--epochs", "4", "--output-dir", str(tmp_path / "out")])
     assert same_but_for_times(again) == same_but_for_times(first)
-    assert len(first["history"]) == 4 and first["test"]["loss"] < first["baselines"]["unigram"]
+    assert len(first["history"]) == 4 and first["test"]["bits"] < first["baselines"]["unigram"]
 
 
 def test_resumed_run_equals_one_straight_bit_for_bit(trained, tmp_path, monkeypatch):
@@ -688,13 +541,13 @@ def test_resumed_run_equals_one_straight_bit_for_bit(trained, tmp_path, monkeypa
     command += ["--output-dir", str(tmp_path)]
     with monkeypatch.context() as patch:
         patch.setattr(script, "evaluate", InterruptedAfter(2, script.evaluate))
-        with pytest.raises(KeyboardInterrupt, match=r"finished epochs .*m\.last\.pt.*--resume"):
+        with pytest.raises(KeyboardInterrupt):
             script.main(command)
     # How the model shall write afterwards is not part of its training.
     resumed = script.main([*command, "--resume", "--temperature", "0.5"])
     assert same_but_for_times(resumed) == same_but_for_times(straight)
     paths = tmp_path / "m.pt", folder / "models" / f"{NAME}.pt"
-    weights = [ru.load_checkpoint(path, NAME)["weights"] for path in paths]
+    weights = [ru.load_checkpoint(path, NAME)["best"]["weights"] for path in paths]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
@@ -711,27 +564,47 @@ def test_checkpoint_in_a_fresh_process_gives_the_same_test_figures(trained):
     done = run_script(NAME, *flags, "--output-dir", "evaluated", cwd=folder)
     assert done.returncode == 0, done.stderr
     evaluated = json.loads((folder / "evaluated" / "metrics.json").read_text())
-    for key in ("test", "best_epoch", "ladder", "units", "baselines", "embedded"):
+    for key in ("test", "best_epoch", "ladder", "baselines", "embedded"):
         assert evaluated[key] == metrics[key]
-    assert (folder / "evaluated" / "hidden_units.png").exists()
+    assert (folder / "evaluated" / "next_symbols.png").exists()
     assert "hidden-size=16" in done.stdout  # the settings of the model, not of this command
 
 
-def test_a_prompt_needs_the_checkpoint_alone_and_is_streamed_and_seeded(trained, tmp_path):
+def test_a_prompt_needs_the_checkpoint_alone_and_is_seeded(trained, tmp_path):
     folder, _ = trained
     shutil.copy(folder / "models" / f"{NAME}.pt", tmp_path / "mine.pt")
     flags = ["--path", "mine.pt", "--prompt", "def §read(", "--max-length", "30"]
     flags += ["--num-samples", "2", "--temperature", "0.7", "--top-k", "20", "--top-p", "0.9"]
     first = run_script(NAME, *flags, cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
-    assert first.stderr.strip() == "note: not in the training text, left out of the prompt: '§'"
-    assert first.stdout.count("def read(") == 2
+    assert first.returncode == 0 and first.stderr == "", first.stderr
+    assert first.stdout.count("def \ufffdread(") == 2
     assert [path.name for path in tmp_path.iterdir()] == ["mine.pt"]
-    model, vocab, _ = script.load_model(tmp_path / "mine.pt", "cpu")
-    choice = {"temperature": 0.7, "top_k": 20, "top_p": 0.9}
+    model, about, _ = script.load_model(tmp_path / "mine.pt")
+    vocab = ru.Vocab(about["vocab"])
     for seed in (0, 1):
-        expected = "".join(script.generate(model, vocab, vocab("def read("), 30, seed, **choice))
-        assert "def read(" + expected in first.stdout
+        symbols = script.generate(model, vocab, vocab("def §read("), 30, seed, 0.7, 20, 0.9)
+        assert "read(" + "".join(symbols) in first.stdout
+
+
+def test_several_samples_need_the_checkpoint_alone(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = str(trained[0] / "models" / f"{NAME}.pt")
+    samples = script.main(["--path", path, "--num-samples", "3", "--max-length", "25"])["samples"]
+    assert len(set(samples)) == 3 and all(len(text) == 26 for text in samples)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_text_is_printed_symbol_by_symbol(trained, monkeypatch, capsys):
+    printed = []
+
+    def slowly(*_):
+        for symbol in "xyz":
+            printed.append(capsys.readouterr().out)
+            yield symbol
+
+    monkeypatch.setattr(script, "generate", slowly)
+    script.main(["--path", str(trained[0] / "models" / f"{NAME}.pt"), "--prompt", "a"])
+    assert printed[0].endswith("a") and printed[1:] == ["x", "y"]
 
 
 def test_words_from_a_folder_of_files(tmp_path):
@@ -743,26 +616,13 @@ def test_words_from_a_folder_of_files(tmp_path):
     (folder / ".hidden").write_bytes(b"\0")
     (folder / "empty.txt").write_text("")
     flags = ["--data", str(folder), "--level", "word", "--epochs", "3", "--hidden-size", "16"]
-    flags += ["--batch-size", "2", "--sequence-length", "8", "--max-length", "10", "--no-plots"]
+    flags += ["--batch-size", "2", "--sequence-length", "8", "--max-length", "10"]
     metrics = script.main([*flags, "--lr", "0.02", "--output-dir", str(tmp_path / "out")])
     assert metrics["embedded"] is False and metrics["dataset"] == str(folder)
-    assert metrics["test"]["loss"] < metrics["baselines"]["unigram"]
-    assert list(metrics["baselines"])[1] in ("2-gram", "3-gram")
-
-
-def test_word_level_draws_its_figures(tmp_path, capsys):
-    flags = ["--quick", "--level", "word", "--max-chars", "20000", "--hidden-size", "16"]
-    script.main([*flags, "--max-length", "10", "--output-dir", str(tmp_path)])
-    capsys.readouterr()
-    assert {path.stem for path in tmp_path.glob("*.png")} == {"next_symbols", "training_curves"}
-
-
-def test_early_stopping_and_the_end_of_the_schedule_say_so(tmp_path, capsys):
-    flags = [*TINY, "--output-dir", str(tmp_path), "--max-chars", "6000"]
-    script.main([*flags, "--epochs", "50", "--patience", "1", "--lr", "0.5"])
-    assert "stopped early: no better validation loss for 1 epochs" in capsys.readouterr().out
-    script.main(flags)
-    assert "after 2 epochs the learning rate has fallen to 0" in capsys.readouterr().out
+    assert metrics["test"]["bits"] < metrics["baselines"]["unigram"]
+    assert list(metrics["baselines"])[1] in ("2-gram", "3-gram", "4-gram", "5-gram")
+    figures = {path.stem for path in (tmp_path / "out").glob("*.png")}
+    assert figures == {"next_symbols", "training_curves"}
 
 
 @pytest.mark.parametrize(
@@ -788,17 +648,16 @@ def test_bad_texts_are_one_line(tmp_path, content, fragments, monkeypatch, capsy
     [
         (["--epochs", "0"], ["--epochs", "1 or more"]),
         (["--temperature", "-1"], ["--temperature", "0 or more"]),
-        (["--top-p", "0"], ["--top-p", "above 0"]),
+        (["--top-p", "0"], ["--top-p", "at most 1"]),
         (["--top-p", "1.5"], ["--top-p", "at most 1"]),
-        (["--data", "empty"], ["empty", "no files"]),
+        (["--data", "empty"], ["empty", "no text"]),
         (["--dataset", "shakespeare", "--data-dir", "empty"], ["input.txt", "--offline"]),
         (["--quick", "--max-chars", "100"], ["85 chars to train on", "--sequence-length"]),
         (["--eval-only", "--path", "absent.pt"], ["absent.pt", "--save-model"]),
         (["--prompt", "x", "--path", "broken.pt"], ["broken.pt", "damaged"]),
         (["--prompt", "x", "--path", "other.pt"], ["other.pt", "saved by 04_simple_rnn"]),
         (["--prompt", "x", "--path", "hollow.pt"], ["hollow.pt", "does not fit"]),
-        (["--prompt", "x", "--path", "my.last.pt"], ["state for --resume", "is my.pt"]),
-        (["--quick", "--resume"], [".last.pt", "nothing to resume", "--save-model"]),
+        (["--quick", "--resume"], [f"{NAME}.pt", "nothing to resume", "--save-model"]),
         (["--eval-only", "--resume"], ["--eval-only", "--resume"]),
         (["--no-such-flag"], ["--no-such-flag"]),
     ],
@@ -807,9 +666,8 @@ def test_mistakes_end_in_one_line_and_status_2(tmp_path, flags, fragments, monke
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("broken.pt").write_bytes(b"PK\x03\x04 no")
-    ru.save_checkpoint("other.pt", "04_simple_rnn", vocab=[])
-    ru.save_checkpoint("my.last.pt", NAME, optimizer={})
-    ru.save_checkpoint("hollow.pt", NAME, vocab=["<unk>", "a"], config={"level": "char"})
+    ru.save_checkpoint("other.pt", "04_simple_rnn", {"about": {}})
+    ru.save_checkpoint("hollow.pt", NAME, {"about": {"vocab": ["<unk>", "a"]}})
     assert_one_line_error(run_here(script, flags, capsys), *fragments)
 
 
@@ -831,16 +689,169 @@ def test_real_shakespeare_is_split_as_others_do_and_beats_the_unigram(tmp_path):
     file = Path(os.environ.get("RNN_DATA_DIR", "data")) / "shakespeare" / "input.txt"
     if not file.is_file():
         pytest.skip("tiny Shakespeare is not here")
-    data, vocab, _ = script.load_data(script.parse_args(["--data", str(file)]))
-    assert script.decode(data["test"][1:], vocab) == ru.read_text(file)[int(0.9 * 1_115_394) :]
+    parts, _, _ = script.load_parts(str(file), "auto", None, True, 2_000_000, "char", 100)
+    assert "".join(parts["test"][1:]) == rd.read_text(file)[int(0.9 * 1_115_394) :]
     flags = ["--dataset", "shakespeare", "--max-chars", "60000", "--hidden-size", "64"]
     flags += ["--epochs", "2", "--lr", "1e-2", "--no-plots", "--max-length", "20"]
     metrics = script.main([*flags, "--output-dir", str(tmp_path)])
     assert metrics["embedded"] is False
-    assert metrics["test"]["loss"] < metrics["baselines"]["unigram"] - 0.5
+    assert metrics["test"]["bits"] < metrics["baselines"]["unigram"] - 0.7
 
 
-def test_evaluation_uses_no_dropout():
-    model = tiny_model(dropout=0.9)
-    assert script.evaluate(model.train(), random_ids(50)) == script.evaluate(model, random_ids(50))
-    assert F.dropout(torch.ones(3), 0.9, model.training).tolist() == [1, 1, 1]
+# ---------------------------------------------------------------- extras/10_distributed.py
+
+DISTRIBUTED = ROOT / "extras" / "10_distributed.py"
+
+
+@pytest.fixture(scope="module")
+def extra():
+    return load_script("extras/10_distributed")
+
+
+def own_text(folder):
+    text = "".join(f"{n} times {n} is {n * n}, naïve\r\n" for n in range(700))
+    (folder / "own.txt").write_bytes(("\ufeff" + text).encode())
+    return str(folder / "own.txt"), text.replace("\r\n", "\n")
+
+
+def test_a_text_on_disk_is_the_text_in_memory(extra, tmp_path, monkeypatch):
+    monkeypatch.setattr(extra, "BLOCK", 1000)
+    path, text = own_text(tmp_path)
+    vocab = ru.Vocab(extra.number_text(path, tmp_path / "ids", 100))
+    parts = script.cut(torch.from_numpy(extra.map_file(tmp_path / "ids")))
+    in_memory = script.cut(list(text))
+    for part in ("train", "val", "test"):
+        assert script.decode(parts[part], vocab) == "".join(in_memory[part])
+    _, about = script.build(in_memory, "x", "char", 9, 0.0, {})
+    assert set(vocab.get_itos()) == set(about["vocab"])
+
+
+def test_the_vocabulary_of_a_text_on_disk_comes_from_its_training_part(extra, tmp_path):
+    text = "d" * 15 + "ab" * 127 + "c" + "d" * 30
+    (tmp_path / "own.txt").write_text(text, encoding="utf-8")
+    assert extra.number_text(tmp_path / "own.txt", tmp_path / "ids", 1) == ["<unk>", "a", "b"]
+
+
+def test_a_mapped_text_takes_no_memory(extra, tmp_path):
+    with open(tmp_path / "ids", "wb") as file:
+        try:
+            file.truncate(1 << 41)  # a hole: two terabytes, and no disk
+        except OSError:
+            pytest.skip("no such files on this disk")
+    ids = extra.map_file(tmp_path / "ids")
+    assert len(ids) == 1 << 39 and int(ids[-1]) == 0
+
+
+def test_training_on_a_text_on_disk_learns_and_chapter_10_writes_from_it(extra, tmp_path, capsys):
+    path, _ = own_text(tmp_path)
+    flags = ["--data", path, "--hidden-size", "16", "--epochs", "2", "--batch-size", "8"]
+    metrics = extra.main([*flags, "--lr", "0.02", "--output-dir", str(tmp_path / "out")])
+    losses = [row["val_loss"] for row in metrics["history"]]
+    assert losses[1] < losses[0] and metrics["processes"] == 1
+    model = str(tmp_path / "out" / "model.pt")
+    (text,) = script.main(["--path", model, "--prompt", "7 times", "--max-length", "9"])["samples"]
+    assert text.startswith("7 times") and len(text) == 16
+
+
+def test_the_extra_carries_the_state_detached_as_chapter_10_does(extra, monkeypatch, capsys):
+    monkeypatch.setattr(extra.chapter, "RESTART", 0.0)
+    monkeypatch.setattr(extra, "STEPS", 5)
+    data = {"train": random_ids(62), "val": random_ids(20)}
+    model, seen = tiny_model(), []
+    model.register_forward_pre_hook(lambda module, given: seen.append((module.training, given)))
+    history, best = extra.train(model, data, torch.device("cpu"), 1, 0.01, 2, False)
+    states = [given[1] for training, given in seen if training]
+    assert states[0] is None and len(states) == 6
+    assert all(not part.requires_grad and part.any() for state in states[1:] for part in state)
+    assert best["epoch"] == 1 and best["loss"] == history[0]["val_loss"]
+
+
+def test_bfloat16_trains_close_to_float32_or_is_refused(extra, tmp_path, capsys):
+    path, _ = own_text(tmp_path)
+    flags = ["--data", path, "--hidden-size", "16", "--epochs", "1", "--batch-size", "8"]
+    exact = extra.main([*flags, "--output-dir", str(tmp_path)])["history"][0]["train_loss"]
+    try:
+        rounded = extra.main([*flags, "--bf16", "--output-dir", str(tmp_path)])
+    except ru.UserError as error:
+        pytest.skip(str(error))
+    assert 0 < abs(rounded["history"][0]["train_loss"] - exact) < 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, None])
+def test_bf16_is_refused_where_the_state_has_another_type(extra, dtype):
+    """cuDNN runs recurrent layers in float16 whatever was asked for (issue 16, point 14)."""
+
+    def model(inputs):
+        if dtype is None:
+            raise RuntimeError("could not create a primitive descriptor")
+        return None, (torch.zeros(1, dtype=dtype), None)
+
+    with pytest.raises(ru.UserError, match=r"--bf16: the LSTM computes .* on this cpu"):
+        extra.require_bfloat16(model, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("content", "fragments"),
+    [
+        (None, ["own.txt", "No such file"]),
+        (b"abc\xff\xfe" * 999, ["own.txt", "UTF-8"]),
+        (b"abc", ["own.txt", "give more text"]),
+        (b"", ["own.txt", "give more text"]),
+    ],
+)
+def test_bad_texts_of_the_extra_are_one_line(
+    extra, tmp_path, content, fragments, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path("own.txt").write_bytes(content)
+    assert_one_line_error(run_here(extra, ["--data", "own.txt"], capsys), *fragments)
+
+
+def torchrun(*flags, cwd):
+    """Run the extra in two processes that talk through 127.0.0.1 alone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
+    command = [sys.executable, *launcher, "--master-port", port, str(DISTRIBUTED), *flags]
+    loopback = "lo0" if sys.platform == "darwin" else "lo"
+    variables = {"GLOO_SOCKET_IFNAME": loopback, "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, **variables}, encoding="utf-8", capture_output=True,
+        timeout=180,
+    )  # fmt: skip
+
+
+needs_torchrun = pytest.mark.skipif(
+    sys.platform == "win32" or not torch.distributed.is_available(),
+    reason="torchrun needs a PyTorch with libuv, which on Windows it has not",
+)
+
+
+@needs_torchrun
+def test_two_processes_learn_what_one_does(extra, tmp_path):
+    path, _ = own_text(tmp_path)
+    flags = ["--data", path, "--hidden-size", "16", "--epochs", "3", "--batch-size", "8"]
+    alone = extra.main([*flags, "--output-dir", str(tmp_path / "alone")])
+    two = torchrun(*flags, "--output-dir", "together", cwd=tmp_path)
+    assert two.returncode == 0 and "Warning" not in two.stderr, two.stderr
+    assert two.stdout.count("chosen on validation") == 1  # process 0 alone prints
+    together = json.loads((tmp_path / "together" / "metrics.json").read_text())
+    assert together["processes"] == 2
+    for row, same in zip(together["history"], alone["history"]):
+        assert row["val_loss"] == pytest.approx(same["val_loss"], abs=1e-4)
+    assert together["test"]["loss"] == pytest.approx(alone["test"]["loss"], abs=1e-4)
+    weights = [
+        ru.load_checkpoint(tmp_path / folder / "model.pt", NAME)["best"]["weights"]
+        for folder in ("alone", "together")
+    ]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, atol=1e-3, rtol=0)
+
+
+@needs_torchrun
+@pytest.mark.slow
+def test_a_mistake_in_two_processes_is_named(tmp_path):
+    two = torchrun("--data", "absent.txt", "--batch-size", "7", cwd=tmp_path)
+    assert two.returncode != 0 and "error: --batch-size 7: no multiple of 2" in two.stderr

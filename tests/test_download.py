@@ -8,9 +8,9 @@ import socket
 import threading
 import time
 
-import rnn_utils as ru
-
 import pytest
+
+import rnn_data as rd
 
 CONTENT = bytes(range(256)) * 1200  # 300 kB: several chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -19,31 +19,32 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves CONTENT at any path, in the manner the server was told."""
 
-    def do_GET(self):
-        server = self.server
-        server.requests.append(self.headers.get("Range"))
-        start = 0
-        if self.path.endswith("missing.bin"):
-            return self.send_error(404)
-        if self.headers.get("Range") and server.mode != "no ranges":
-            start = int(self.headers["Range"].split("=")[1].rstrip("-"))
-            if start >= len(CONTENT):
-                return self.send_error(416)
-            self.send_response(206)
+    def do_HEAD(self):
+        self.server.requests.append("HEAD")
+        if self.server.mode == "says nothing":
+            self.server.release.wait(10)
+        elif self.server.mode == "no HEAD":
+            self.send_error(501)
         else:
             self.send_response(200)
-        body = server.content[start:]
+            self.end_headers()
+
+    def do_GET(self):
+        server = self.server
+        server.requests.append("GET")
+        if self.path.endswith("missing.bin"):
+            return self.send_error(404)
+        self.send_response(200)
+        body = server.content
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        first_time = len(server.requests) == 1
-        if server.mode == "always truncated" or (server.mode == "breaks once" and first_time):
+        if server.mode in ("truncated", "stalls"):
             body = body[: len(body) // 2]
+        self.wfile.write(body)
         if server.mode == "stalls":
-            self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
             server.release.wait(10)
-            return None
-        return self.wfile.write(body)
+        return None
 
     def log_message(self, *_):
         pass
@@ -67,116 +68,132 @@ def server(monkeypatch):
     thread.join()
 
 
-def assert_nothing_under_the_final_name(path):
-    assert not path.exists()
-
-
 def test_good_file_arrives_whole_and_alone(server, tmp_path):
     path = tmp_path / "new folder" / "file.bin"
-    ru.download(f"{server.url}/file.bin", path, SHA256)
+    rd.download(f"{server.url}/file.bin", path, SHA256)
     assert path.read_bytes() == CONTENT
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_broken_transfer_resumes_where_it_broke(server, tmp_path):
-    server.mode = "breaks once"
-    path = tmp_path / "file.bin"
-    ru.download(f"{server.url}/file.bin", path, SHA256)
-    assert path.read_bytes() == CONTENT
-    assert server.requests == [None, f"bytes={len(CONTENT) // 2}-"]
-
-
-def test_next_run_resumes_from_what_the_last_one_left(server, tmp_path):
-    (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
-    ru.download(f"{server.url}/file.bin", tmp_path / "file.bin", SHA256)
-    assert (tmp_path / "file.bin").read_bytes() == CONTENT
-    assert server.requests == ["bytes=1000-"]
-
-
-def test_server_without_ranges_sends_everything_again(server, tmp_path):
-    server.mode = "no ranges"
-    (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
-    ru.download(f"{server.url}/file.bin", tmp_path / "file.bin", SHA256)
-    assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("leftover", [b"x" * 1000, CONTENT + b"more", CONTENT])
 def test_leftover_of_any_kind_does_no_harm(server, tmp_path, leftover):
     (tmp_path / "file.bin.part").write_bytes(leftover)
-    ru.download(f"{server.url}/file.bin", tmp_path / "file.bin", SHA256)
+    rd.download(f"{server.url}/file.bin", tmp_path / "file.bin", SHA256)
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
-def test_always_truncated_gives_up_after_three_tries_and_keeps_the_part(server, tmp_path):
-    server.mode = "always truncated"
-    path = tmp_path / "file.bin"
-    with pytest.raises(ru.DataUnavailable, match="broke off 3 times"):
-        ru.download(f"{server.url}/file.bin", path, SHA256)
-    assert_nothing_under_the_final_name(path)
-    assert len(server.requests) == 3
-    assert 0 < (tmp_path / "file.bin.part").stat().st_size < len(CONTENT)
+def test_a_transfer_cut_short_is_refused_and_leaves_nothing(server, tmp_path):
+    server.mode = "truncated"
+    with pytest.raises(rd.DataUnavailable, match=r"not all of it.*try later.*by hand"):
+        rd.download(f"{server.url}/file.bin", tmp_path / "file.bin", SHA256)
+    assert server.requests == ["HEAD", "GET"] and list(tmp_path.iterdir()) == []
 
 
 def test_wrong_checksum_is_refused_and_not_kept(server, tmp_path):
     server.content = b"<html>log in to the campus network</html>" * 10
     path = tmp_path / "file.bin"
-    with pytest.raises(ru.DataUnavailable, match="not the expected file"):
-        ru.download(f"{server.url}/file.bin", path, SHA256)
+    with pytest.raises(rd.DataUnavailable, match="not the expected file"):
+        rd.download(f"{server.url}/file.bin", path, SHA256)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_404_is_final(server, tmp_path):
     path = tmp_path / "missing.bin"
-    with pytest.raises(ru.DataUnavailable, match="404"):
-        ru.download(f"{server.url}/missing.bin", path, SHA256)
-    assert_nothing_under_the_final_name(path)
-    assert len(server.requests) == 1
+    with pytest.raises(rd.DataUnavailable, match="404"):
+        rd.download(f"{server.url}/missing.bin", path, SHA256)
+    assert list(tmp_path.iterdir()) == [] and server.requests == ["HEAD", "GET"]
+
+
+def test_a_server_that_knows_no_head_is_asked_for_the_file(server, tmp_path):
+    server.mode = "no HEAD"
+    rd.download(f"{server.url}/file.bin", tmp_path / "file.bin", SHA256)
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
 def test_stalled_transfer_ends(server, tmp_path, monkeypatch):
     server.mode = "stalls"
-    monkeypatch.setattr(ru, "STALL_SECONDS", 0.3)
-    path = tmp_path / "file.bin"
-    with pytest.raises(ru.DataUnavailable, match="broke off"):
-        ru.download(f"{server.url}/file.bin", path, SHA256)
-    assert_nothing_under_the_final_name(path)
+    monkeypatch.setattr(rd, "STALL_SECONDS", 0.3)
+    with pytest.raises(rd.DataUnavailable, match=r"timed out.*try later"):
+        rd.download(f"{server.url}/file.bin", tmp_path / "file.bin", SHA256)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_host_that_never_answers_is_tried_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(ru, "CONNECT_SECONDS", 0.3)
+def assert_given_up_at_once(url, folder):
+    started = time.perf_counter()
+    with pytest.raises(rd.DataUnavailable, match=r"no answer within 0\.3 s"):
+        rd.download(url, folder / "file.bin", SHA256)
+    assert time.perf_counter() - started < 3 * 0.3 + 5
+    assert list(folder.iterdir()) == []
+
+
+def test_host_that_never_answers_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(rd, "CONNECT_SECONDS", 0.3)
     with socket.socket() as silent:  # accepts no one: connections wait in its queue
         silent.bind(("127.0.0.1", 0))
         silent.listen(1)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/file.bin"
-        started = time.perf_counter()
-        with pytest.raises(ru.DataUnavailable, match="no answer within"):
-            ru.download(url, tmp_path / "file.bin", SHA256)
-    assert time.perf_counter() - started < 3 * 0.3 + 5
-    assert list(tmp_path.iterdir()) == []
+        assert_given_up_at_once(url, tmp_path)
+
+
+def test_server_that_accepts_and_says_nothing_is_given_up(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(rd, "CONNECT_SECONDS", 0.3)
+    server.mode = "says nothing"
+    assert_given_up_at_once(f"{server.url}/file.bin", tmp_path)
+    assert server.requests == ["HEAD"]
+
+
+def test_name_that_never_resolves_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(rd, "CONNECT_SECONDS", 0.3)
+    released = threading.Event()
+
+    def hang(*arguments, **options):
+        released.wait(10)
+        raise OSError("released")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    assert_given_up_at_once("http://localhost/file.bin", tmp_path)
+    released.set()
+
+
+def test_the_time_out_of_sockets_is_as_before(server, tmp_path):
+    socket.setdefaulttimeout(77)
+    try:
+        rd.download(f"{server.url}/file.bin", tmp_path / "a.bin", SHA256)
+        assert socket.getdefaulttimeout() == 77
+        with pytest.raises(rd.DataUnavailable):
+            rd.download(f"{server.url}/missing.bin", tmp_path / "b.bin", SHA256)
+        assert socket.getdefaulttimeout() == 77
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+def test_no_progress_bar_where_there_is_no_terminal(server, tmp_path, capsys):
+    rd.download(f"{server.url}/file.bin", tmp_path / "file.bin", SHA256)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_closed_port_is_one_line_with_the_way_out(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with pytest.raises(ru.DataUnavailable, match="by hand"):
-        ru.download(f"http://127.0.0.1:{port}/x", tmp_path / "x", SHA256)
+    with pytest.raises(rd.DataUnavailable, match="by hand"):
+        rd.download(f"http://127.0.0.1:{port}/x", tmp_path / "x", SHA256)
 
 
 def test_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ru.DataUnavailable, match="cannot write"):
-        ru.download("http://127.0.0.1:9/x", tmp_path / "file" / "x", SHA256)
+    with pytest.raises(rd.DataUnavailable, match="cannot write"):
+        rd.download("http://127.0.0.1:9/x", tmp_path / "file" / "x", SHA256)
 
 
 def test_data_file_prefers_the_disk_then_the_mirror(server, tmp_path, monkeypatch):
-    monkeypatch.setitem(ru.DATA_SETS, "toy", ("http://127.0.0.1:9", {"a.bin": SHA256}))
+    monkeypatch.setitem(rd.DATA_SETS, "toy", ("http://127.0.0.1:9", {"a.bin": SHA256}))
     monkeypatch.setenv("RNN_DATA_MIRROR", f"{server.url}/mirror/")
     monkeypatch.setenv("RNN_DATA_DIR", str(tmp_path / "by environment"))
-    path = ru.data_file("toy", "a.bin")
+    path = rd.data_file("toy", "a.bin")
     assert path == tmp_path / "by environment" / "toy" / "a.bin"
-    assert ru.data_file("toy", "a.bin") == path and len(server.requests) == 1
-    other = ru.data_file("toy", "a.bin", data_dir=tmp_path / "by flag")
+    assert rd.data_file("toy", "a.bin") == path and server.requests == ["HEAD", "GET"]
+    other = rd.data_file("toy", "a.bin", data_dir=tmp_path / "by flag")
     assert other.read_bytes() == CONTENT and "by flag" in str(other)
 
 
@@ -185,12 +202,12 @@ def test_offline_opens_no_connection(server, tmp_path, monkeypatch, how):
     monkeypatch.setenv("RNN_DATA_MIRROR", server.url)
     if how == "environment":
         monkeypatch.setenv("RNN_OFFLINE", "1")
-    with pytest.raises(ru.DataUnavailable, match="--offline"):
-        ru.data_file("names", "Arabic.txt", tmp_path, offline=how == "flag")
+    with pytest.raises(rd.DataUnavailable, match="--offline"):
+        rd.data_file("names", "Arabic.txt", tmp_path, offline=how == "flag")
     assert server.requests == []
 
 
 def test_every_pinned_file_has_an_address_and_a_checksum():
-    for base, files in ru.DATA_SETS.values():
+    for base, files in rd.DATA_SETS.values():
         assert base.startswith("https://") and files
         assert all(len(digest) == 64 and int(digest, 16) for digest in files.values())

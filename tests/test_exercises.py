@@ -10,18 +10,19 @@ them.  None trains, and none takes a second.
 
 from __future__ import annotations
 
-import argparse
 import inspect
-
-import rnn_utils as ru
+import re
 
 import numpy as np
 import pytest
 import torch
 from exercises import stubs
-from helpers import load_script
+from helpers import ROOT, load_script
 from torch import nn
 
+import rnn_utils as ru
+
+SCRIPTS = sorted(ROOT.glob("[01][0-9]_*.py"))
 close = torch.testing.assert_close
 
 
@@ -84,18 +85,23 @@ def check_initialise_with_gain(initialise_with_gain):
                 assert value.requires_grad  # it is still to be trained
 
 
-def check_recall_batch_of_update(recall_batch_of_update):
-    script = load_script("05_lstm_sentiment")
-    generator, delays = torch.Generator().manual_seed(0), []
-    for update in range(8):
-        inputs, targets = recall_batch_of_update(update, 5, generator)
-        assert inputs.shape == (5, inputs.shape[1], 2 * script.NUM_SYMBOLS)
-        symbols = inputs.argmax(dim=2)  # (B, delay + 1)
-        assert torch.equal(symbols[:, 0], targets)  # the first one is to be recalled
-        assert bool((symbols[:, 1:] >= script.NUM_SYMBOLS).all())  # the others are not
-        delays.append(inputs.shape[1] - 1)
-    # Any four updates in a row meet all four delays.
-    assert all(sorted(delays[k : k + 4]) == sorted(script.DELAYS) for k in range(5)), delays
+def check_recall_batch(recall_batch):
+    inputs, targets = recall_batch(20, 2000, torch.Generator().manual_seed(0))
+    assert inputs.shape == (2000, 21, 16)  # the symbol, and 20 others
+    assert targets.shape == (2000,) and targets.dtype == torch.long
+    symbols = inputs.argmax(dim=2)  # (B, T)
+    assert torch.equal(inputs, nn.functional.one_hot(symbols, 16).to(inputs)), "not one-hot"
+    assert inputs.is_floating_point()  # as a cell reads them
+    assert torch.equal(symbols[:, 0], targets), "the first symbol is to be answered"
+    assert sorted(targets.unique().tolist()) == list(range(8))
+    # The others are of an alphabet of their own, so none of them can be taken for the answer.
+    assert sorted(symbols[:, 1:].unique().tolist()) == list(range(8, 16))
+    counts = torch.bincount(8 * targets + symbols[:, -1] - 8, minlength=64)
+    assert counts.min() > 0, "the other symbols tell something about the answer"
+    again, _ = recall_batch(20, 2000, torch.Generator().manual_seed(0))
+    other, _ = recall_batch(20, 2000, torch.Generator().manual_seed(1))
+    assert torch.equal(again, inputs) and not torch.equal(other, inputs)
+    assert recall_batch(3, 7, torch.Generator())[0].shape == (7, 4, 16)
 
 
 def check_coverage_by_step(coverage_by_step):
@@ -112,34 +118,56 @@ def check_coverage_by_step(coverage_by_step):
     assert np.asarray(coverage_by_step(calibration + 50, test + 50)) == pytest.approx(shares)
 
 
-def check_known_group_share(known_group_share):
+def check_states_that_read_all(states_that_read_all):
     script = load_script("07_bidirectional_rnn")
-    assert known_group_share("town", ["town"]) == 1.0
-    assert known_group_share("town", ["qqq", "zzz"]) == 0.0
-    assert known_group_share("cat", ["concat"]) == pytest.approx(3 / 5)  # cat at> cat>, no <ca
-    words = ["louisville", "nashville", "cat", "cattle", "at", "seat", "aaaa"]
-    rows = script.describe_words(words, ru.Vocab.build([words]))
-    groups = [set(row[1:].tolist()) - {0} for row in rows]  # as the script numbers them
-    for row, word in enumerate(words):
-        known = set().union(*groups[:row])
-        share = len(groups[row] & known) / len(groups[row])
-        assert known_group_share(word, words[:row]) == pytest.approx(share), word
+    torch.manual_seed(0)
+    lstm = script.BidirectionalLSTM(3, 5)
+    inputs, lengths = torch.randn(4, 7, 3), torch.tensor([7, 2, 5, 1])
+    summary = states_that_read_all(lstm(inputs, lengths), lengths)
+    assert summary.shape == (4, 10)  # 5 numbers of each direction
+    for row, length in enumerate(lengths.tolist()):  # each text alone, without padding
+        text = inputs[row : row + 1, :length]
+        _, (forward, _) = lstm.lstms["0 forward"](text)
+        _, (backward, _) = lstm.lstms["0 backward"](text.flip(1))
+        close(summary[row], torch.cat([forward[0, 0], backward[0, 0]]))
+    wider = nn.functional.pad(inputs, (0, 0, 0, 4))  # more padding changes nothing
+    close(states_that_read_all(lstm(wider, lengths), lengths), summary)
 
 
-def check_encode_reversed(encode_reversed):
+def check_scheduled_sampling(scheduled_sampling):
     script = load_script("08_seq2seq_basic")
     torch.manual_seed(0)
-    settings = argparse.Namespace(embedding_size=5, hidden_size=6, dropout=0.0)
-    model = script.Seq2Seq(12, 12, settings).eval()
-    sources, lengths = torch.randint(4, 12, (3, 7)), torch.full((3,), 7)
-    backwards = torch.tensor([row[::-1] for row in sources.tolist()])
-    wanted = model.encode(backwards, lengths)
-    wider = nn.functional.pad(sources, (0, 2))  # with padding behind the last token
-    for inputs in (sources, wider):
-        for part, expected in zip(encode_reversed(model, inputs, lengths), wanted):
-            assert part.shape == (1, 3, 6)
-            close(part, expected)
-    assert torch.equal(wider[:, :7], sources)  # what was handed in is as it was
+    model = script.Seq2Seq(12, 12, hidden_size=16, embedding_size=8)
+    nn.init.normal_(model.output.weight)  # answers that differ from step to step
+    sources, lengths = torch.randint(4, 12, (40, 6)), torch.full((40,), 6)
+    targets = torch.randint(4, 12, (40, 8))
+    targets[:, 0] = ru.BOS
+    # Never its own token: that is teacher forcing.
+    right = scheduled_sampling(model, sources, lengths, targets, 0.0)
+    close(right, model(sources, lengths, targets))
+    assert right.requires_grad  # it is to be trained
+    # Always its own: that is greedy decoding, and it cannot depend on the targets.
+    own = scheduled_sampling(model, sources, lengths, targets, 1.0)
+    greedy = script.greedy(model, sources, lengths, 7)
+    assert own.shape == right.shape == (40, 7, 12)
+    steps = greedy.shape[1]  # greedy stops where all rows have written <eos>
+    assert torch.equal(own.argmax(dim=2)[:, :steps], greedy), "not what greedy decoding writes"
+    # In between: at each step one of the two, and the state goes on from what was read.
+    mixed = scheduled_sampling(model, sources, lengths, targets, 0.5)
+    state = model.encode(sources, lengths)
+    logits, state = model.decode(targets[:, :1], state)  # <bos> is always right
+    close(mixed[:, :1], logits)
+    num_own = num_different = 0
+    for step in range(1, 7):
+        teacher, itself = targets[:, step : step + 1], logits.argmax(dim=2)  # (B, 1) each
+        forced = model.decode(teacher, state)[0]  # (B, 1, V)
+        was_right = (forced - mixed[:, step : step + 1]).abs().amax(dim=(1, 2)) < 1e-4  # (B,)
+        read = torch.where(was_right[:, None], teacher, itself)
+        logits, state = model.decode(read, state)
+        close(mixed[:, step : step + 1], logits, atol=1e-4, rtol=0)
+        num_own += int((~was_right).sum())
+        num_different += int((teacher != itself).sum())
+    assert 0 < num_own < num_different
 
 
 def check_cosine_scores(cosine_scores):
@@ -159,33 +187,43 @@ def check_cosine_scores(cosine_scores):
 def check_penalise_repeats(penalise_repeats):
     torch.manual_seed(0)
     logits = torch.randn(8)  # positive and negative ones
-    before, written = logits.clone(), [7] + [0] * 20 + [2, 5] * 15  # 7 is the 51st from the end
-    changed = penalise_repeats(logits, written, 1.5)
+    before = logits.clone()
+    written = [7] + [0] * 20 + [2, 5, 6] * 10  # 7 is the 51st from the end
+    changed = penalise_repeats(logits, written, 1.5, space=6)
     assert torch.equal(logits, before), "the logits handed in have changed"
     wanted = torch.tensor([1.5, 0, 1.5, 0, 0, 1.5, 0, 0])
     close(before - changed, wanted)
     # For probabilities: the odds of a repeated symbol against a new one fall by exp(penalty).
     odds = [(p[2] / p[3]).log() for p in (before.softmax(dim=0), changed.softmax(dim=0))]
     close(odds[0] - odds[1], torch.tensor(1.5))
-    assert torch.equal(penalise_repeats(logits, written, 0.0), before)
-    assert torch.equal(penalise_repeats(logits, [], 1.5), before)
+    assert torch.equal(penalise_repeats(logits, written, 0.0, space=6), before)
+    assert torch.equal(penalise_repeats(logits, [], 1.5, space=6), before)
+    assert torch.equal(penalise_repeats(logits, [6, 6], 1.5, space=6), before)
 
 
-CHECKS = [  # one for each script, in their order
-    check_state_norms,
-    check_same_sentence_share,
-    check_persistence_r2,
-    check_initialise_with_gain,
-    check_recall_batch_of_update,
-    check_coverage_by_step,
-    check_known_group_share,
-    check_encode_reversed,
-    check_cosine_scores,
-    check_penalise_repeats,
-]
-NAMES = [check.__name__[len("check_") :] for check in CHECKS]
-IDS = [f"{number:02d}-{name}" for number, name in enumerate(NAMES, start=1)]
-each_exercise = pytest.mark.parametrize(("name", "check"), list(zip(NAMES, CHECKS)), ids=IDS)
+CHECKS = {  # one for each script
+    "01-state_norms": check_state_norms,
+    "02-same_sentence_share": check_same_sentence_share,
+    "03-persistence_r2": check_persistence_r2,
+    "04-initialise_with_gain": check_initialise_with_gain,
+    "05-recall_batch": check_recall_batch,
+    "06-coverage_by_step": check_coverage_by_step,
+    "07-states_that_read_all": check_states_that_read_all,
+    "08-scheduled_sampling": check_scheduled_sampling,
+    "09-cosine_scores": check_cosine_scores,
+    "10-penalise_repeats": check_penalise_repeats,
+}
+NAMES = [name[3:] for name in CHECKS]
+each_exercise = pytest.mark.parametrize(
+    ("name", "check"), list(zip(NAMES, CHECKS.values())), ids=list(CHECKS)
+)
+
+
+def test_every_script_has_an_exercise_here_and_its_stub_says_which():
+    assert [name[:2] for name in CHECKS] == [path.stem[:2] for path in SCRIPTS]
+    for name, script in zip(CHECKS, SCRIPTS):
+        described = inspect.getdoc(getattr(stubs, name[3:]))
+        assert re.search(rf"{script.stem}, exercise [1-5]", described), name
 
 
 @each_exercise

@@ -19,10 +19,9 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
-
-import rnn_utils as ru
 
 import numpy as np
 import pytest
@@ -35,6 +34,9 @@ from helpers import (
     run_here,
     same_but_for_times,
 )
+
+import rnn_data as rd
+import rnn_utils as ru
 
 try:
     import resource
@@ -72,7 +74,7 @@ LEARNERS = [
         )
     ],
 ]  # fmt: skip
-MODEL, STATE = Path("models/m.pt"), Path("models/m.last.pt")
+MODEL = Path("models/m.pt")
 
 
 class Broken(NamedTuple):
@@ -85,8 +87,8 @@ class Broken(NamedTuple):
     straight: dict  # the metrics of the same training without a break
 
 
-def by_name(value) -> str:
-    return getattr(value, "name", None)
+def by_name(value) -> str | None:
+    return value if isinstance(value, str) else getattr(value, "name", None)
 
 
 @pytest.fixture(scope="module", params=LEARNERS, ids=by_name)
@@ -104,7 +106,7 @@ def broken(request, tmp_path_factory) -> Broken:
         patch.setattr(script, "evaluate", InterruptedAfter(1, script.evaluate))
         with pytest.raises(KeyboardInterrupt):
             script.main(flags)
-    assert os.getcwd() == here and (folder / "old" / STATE).is_file()
+    assert os.getcwd() == here and (folder / "old" / MODEL).is_file()
     return Broken(each, script, flags, folder / "old", same_but_for_times(straight))
 
 
@@ -198,7 +200,7 @@ def kill_each(name: str, flags: list[str], jobs: list) -> list[int]:
     "stages", [STAGES[1::2], pytest.param(STAGES[::2], marks=pytest.mark.slow)]
 )
 def test_kill_9_in_a_save_loses_nothing(broken, stages, tmp_path, monkeypatch, capsys):
-    jobs = [(str(tmp_path / f"{f.name} {s}"), s, f.name) for f in (MODEL, STATE) for s in stages]
+    jobs = [(str(tmp_path / stage), stage, MODEL.name) for stage in stages]
     for folder, _, _ in jobs:
         shutil.copytree(broken.old, folder)
     code = "import sys, json, test_faults; print(test_faults.kill_each(*json.load(sys.stdin)))"
@@ -213,16 +215,13 @@ def test_kill_9_in_a_save_loses_nothing(broken, stages, tmp_path, monkeypatch, c
     )
     assert done.stdout == f"{[int(signal.SIGKILL)] * len(jobs)}\n", done.stdout + done.stderr
     old = contents(broken.old)
-    for folder, stage, struck in jobs:
+    for folder, stage, _ in jobs:
         monkeypatch.chdir(folder)
-        for path in (MODEL, STATE):
-            record = ru.load_checkpoint(path, broken.learner.name, resuming=True)
-            assert record["config"]["epochs"] == 3
-            # The model is saved before the state.
-            replaced = stage == "after it" if path.name == struck else path == MODEL
-            assert replaced or path.read_bytes() == old[path.as_posix()], (folder, path)
-            if path == STATE:
-                assert len(record["history"]) == (2 if replaced else 1)
+        record = ru.load_checkpoint(MODEL, broken.learner.name)
+        assert record["about"]["config"]["epochs"] == 3
+        replaced = stage == "after it"
+        assert replaced or MODEL.read_bytes() == old[MODEL.as_posix()], folder
+        assert len(record["training"]["history"]) == (2 if replaced else 1)
     # Going on takes a second, so only from where the folders differ most.
     for folder, stage, _ in jobs:
         if stage in ("half-way", "after it"):
@@ -322,17 +321,17 @@ def test_a_fault_in_saving_keeps_the_previous_file(fault, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     MODEL.parent.mkdir()
     saved = {"weights": {"w": torch.rand(1000)}, "labels": ["a"]}
-    ru.save_checkpoint(MODEL, "04", number=1, **saved)
+    ru.save_checkpoint(MODEL, "04", {"number": 1, **saved})
     old = MODEL.read_bytes()
     with caused(fault, MODEL.name), pytest.raises(SystemExit) as stop:
-        ru.run(lambda: ru.save_checkpoint(MODEL, "04", number=2, **saved))
+        ru.run(lambda: ru.save_checkpoint(MODEL, "04", {"number": 2, **saved}))
     done = subprocess.CompletedProcess([], stop.value.code, "", capsys.readouterr().err)
     assert_told(done, fault)
     if fault.name == "ctrl_c after it":
         assert ru.load_checkpoint(MODEL, "04")["number"] == 2
     else:
         assert MODEL.read_bytes() == old
-    ru.save_checkpoint(MODEL, "04", number=3, **saved)
+    ru.save_checkpoint(MODEL, "04", {"number": 3, **saved})
     assert ru.load_checkpoint(MODEL, "04")["number"] == 3
     assert contents(tmp_path).keys() == {MODEL.as_posix()}
 
@@ -344,20 +343,18 @@ IN_TRAINING = [
 ]
 
 
-@pytest.mark.parametrize("name", [MODEL.name, STATE.name])
 @pytest.mark.parametrize("fault", IN_TRAINING, ids=by_name)
-def test_a_fault_in_training_loses_no_finished_epoch(broken, fault, name, work, capsys):
+def test_a_fault_in_training_loses_no_finished_epoch(broken, fault, work, capsys):
     old = contents(work)
-    with caused(fault, name):
+    with caused(fault, MODEL.name):
         done = run_here(broken.script, [*broken.flags, "--resume"], capsys)
     assert_told(done, fault)
     if fault.status == 130:
-        assert f"finished epochs are in {STATE}" in done.stderr and "--resume" in done.stderr
+        assert f"finished epochs are in {MODEL}" in done.stderr and "--resume" in done.stderr
     now = contents(work)
-    for path in (MODEL, STATE):
-        ru.load_checkpoint(path, broken.learner.name, resuming=True)
-        if path.name == name and fault.name != "ctrl_c after it":
-            assert now[path.as_posix()] == old[path.as_posix()]
+    ru.load_checkpoint(MODEL, broken.learner.name)
+    if fault.name != "ctrl_c after it":
+        assert now[MODEL.as_posix()] == old[MODEL.as_posix()]
     if fault.status == 2:
         assert now.keys() == old.keys()  # no half a file either
     assert_the_training_can_go_on(broken, capsys)
@@ -373,7 +370,7 @@ def test_ctrl_c_in_an_epoch_says_how_to_go_on(broken, work, monkeypatch, capsys)
     with caused(fault, ""):
         done = run_here(broken.script, [*broken.flags, "--resume"], capsys)
     assert_told(done, fault)
-    assert f"finished epochs are in {STATE}" in done.stderr and "--resume" in done.stderr
+    assert f"finished epochs are in {MODEL}" in done.stderr and "--resume" in done.stderr
     assert contents(work) == old
     assert_the_training_can_go_on(broken, capsys)
 
@@ -387,7 +384,7 @@ def draw(number: int) -> None:
     plt = ru.get_pyplot()
     figure, axes = plt.subplots()
     axes.plot([0, number])
-    ru.save_figure(figure, ".", "curve")
+    ru.save_figures({"curve": figure}, ".")
 
 
 @pytest.mark.skipif(resource is None, reason="no limit of a file's size")
@@ -495,17 +492,25 @@ def of_another_script(path: Path) -> None:
     resaved(lambda record: {**record, "tutorial": name})(path)
 
 
-def weights_of(record: dict) -> dict:
-    return record.get("weights") or record["model"]
+def all_weights(record: dict) -> list[dict]:
+    """Those of the best epoch, which answer, and those of the last, which --resume needs."""
+    return [record["best"]["weights"], record["training"]["weights"]]
 
 
 def one_row_more(record: dict) -> None:
-    name, value = next(iter(weights_of(record).items()))
-    weights_of(record)[name] = torch.cat([value, value[:1]])
+    for weights in all_weights(record):
+        name, value = next(iter(weights.items()))
+        weights[name] = torch.cat([value, value[:1]])
 
 
 def one_weight_less(record: dict) -> None:
-    weights_of(record).popitem()
+    for weights in all_weights(record):
+        weights.popitem()
+
+
+def no_weights(record: dict) -> None:
+    for weights in all_weights(record):
+        weights.clear()
 
 
 def without(*keys: str) -> Callable[[Path], None]:
@@ -520,17 +525,29 @@ def without(*keys: str) -> Callable[[Path], None]:
 
 
 def hostile_inside(record: dict) -> None:
-    weights_of(record)["more"] = Hostile()
+    record["best"]["weights"]["more"] = Hostile()
 
 
 def hostile_optimizer(record: dict) -> None:
-    record["config"]["lr"] = Hostile()
+    record["about"]["config"]["lr"] = Hostile()
+
+
+WAYS = ["ask", "evaluate", "resume"]
 
 
 class Damage(NamedTuple):
     name: str
     cause: Callable[[Path], None]
     says: str = "m."
+    ways: Sequence[str] = WAYS  # in which the damage must be found
+
+
+def no_settings(record: dict) -> None:
+    record["about"]["config"].clear()
+
+
+def no_sizes(record: dict) -> None:
+    record["about"]["sizes"].clear()
 
 
 DAMAGES = [
@@ -547,8 +564,10 @@ DAMAGES = [
     Damage("another format", resaved(lambda record: {**record, "format": 99}), "format 99"),
     Damage("one row more", resaved(one_row_more), "does not fit"),
     Damage("one weight less", resaved(one_weight_less), "does not fit"),
-    Damage("no weights at all", resaved(lambda record: weights_of(record).clear()), "does not fit"),
-    Damage("no settings", resaved(lambda record: record["config"].clear())),
+    Damage("no weights at all", resaved(no_weights), "does not fit"),
+    Damage("no settings", resaved(no_settings), "does not fit", ["evaluate"]),
+    Damage("no settings to resume", resaved(no_settings), "cannot resume", ["resume"]),
+    Damage("no sizes", resaved(no_sizes), "does not fit", ["ask", "evaluate"]),
     Damage("hostile inside", resaved(hostile_inside)),
     Damage("hostile settings", resaved(hostile_optimizer)),
     Damage("hostile pickle", lambda path: path.write_bytes(pickle.dumps(Hostile()))),
@@ -556,7 +575,6 @@ DAMAGES = [
         {"tutorial": "04_simple_rnn", "x": Hostile()}, path, _use_new_zipfile_serialization=False
     )),
 ]  # fmt: skip
-WAYS = {"ask": MODEL, "evaluate": MODEL, "resume": STATE}
 
 
 def flags_of(broken: Broken, way: str) -> list[str]:
@@ -568,20 +586,23 @@ def flags_of(broken: Broken, way: str) -> list[str]:
     return ["--eval-only", "--path", str(MODEL), "--no-plots", "--output-dir", "out", *quick]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("damage", DAMAGES, ids=by_name)
+@pytest.mark.parametrize(
+    ("damage", "way"), [(damage, way) for damage in DAMAGES for way in damage.ways], ids=by_name
+)
 def test_a_damaged_checkpoint_is_one_line(broken, damage, way, work, capsys):
-    damage.cause(WAYS[way])
+    damage.cause(MODEL)
     before = contents(work)
     done = run_here(broken.script, flags_of(broken, way), capsys)
-    assert_one_line_error(done, WAYS[way].name, damage.says)
+    assert_one_line_error(done, MODEL.name, damage.says)
     assert not (work / "pwned").exists() and contents(work) == before
 
 
 def test_the_hostile_files_would_do_harm(tmp_path, monkeypatch):
     """Without protection they run code; or the test above would show nothing."""
     monkeypatch.chdir(tmp_path)
-    torch.save({"weights": {"w": torch.ones(1)}, "config": {}}, "m.pt")
+    weights = {"w": torch.ones(1)}
+    record = {"best": {"weights": weights}, "training": {"weights": weights}}
+    torch.save({**record, "about": {"config": {}}}, "m.pt")
     hostile = [damage for damage in DAMAGES if damage.name.startswith("hostile")]
     assert len(hostile) == 4
     for damage in hostile:
@@ -601,29 +622,32 @@ def test_the_hostile_files_would_do_harm(tmp_path, monkeypatch):
 def test_a_checkpoint_without_one_of_its_parts_is_one_line_or_not_missed(
     broken, way, work, monkeypatch, capsys
 ):
-    path, refused = WAYS[way], set()
-    whole = torch.load(path, weights_only=True)
-    for part in whole:
-        shutil.copy(broken.old / path, path)
-        without(part)(path)
+    refused = set()
+    whole = torch.load(MODEL, weights_only=True)
+    parts = [(part,) for part in whole]
+    parts += [(part, name) for part in ("about", "best", "training") for name in whole[part]]
+    for part in parts:
+        shutil.copy(broken.old / MODEL, MODEL)
+        without(*part)(MODEL)
         done = run_here(broken.script, flags_of(broken, way), capsys)
         if done.returncode:
-            assert_one_line_error(done, path.name)
+            assert_one_line_error(done, MODEL.name)
             refused.add(part)
         shutil.copytree(broken.old, work, dirs_exist_ok=True)
-    assert refused >= {"tutorial", "format", "config"}
+    assert refused >= {("tutorial",), ("format",), ("about",), ("best",), ("about", "config")}
 
 
 def test_a_setting_that_is_missing_is_one_line_or_not_missed(broken, work, capsys):
-    settings = torch.load(MODEL, weights_only=True)["config"]
+    about = torch.load(MODEL, weights_only=True)["about"]
     refused = set()
-    for name in settings:
-        shutil.copy(broken.old / MODEL, MODEL)
-        without("config", name)(MODEL)
-        done = run_here(broken.script, flags_of(broken, "ask"), capsys)
-        if done.returncode:
-            assert_one_line_error(done, MODEL.name)
-            refused.add(name)
+    for part in ("sizes", "config"):
+        for name in about[part]:
+            shutil.copy(broken.old / MODEL, MODEL)
+            without("about", part, name)(MODEL)
+            done = run_here(broken.script, flags_of(broken, "ask"), capsys)
+            if done.returncode:
+                assert_one_line_error(done, MODEL.name)
+                refused.add(name)
     assert "hidden_size" in refused and "seed" not in refused
 
 
@@ -673,16 +697,14 @@ def test_a_damaged_cache_of_tokens_is_made_anew(damage, tmp_path):
             archive.addfile(member, io.BytesIO(name.encode()))
 
     def load() -> dict:
-        corpora, dropped = ru.load_imdb(tmp_path)
-        texts = {part: [each[row] for row in range(len(each))] for part, each in corpora.items()}
-        return {**texts, "labels": [corpora[part].labels for part in texts], "dropped": dropped}
+        return rd.load_dataset("imdb", "imdb", tmp_path)[0]
 
     first, cache = load(), folder / "tokens.npz"
     assert load() == first and cache.is_file()
     damaged_npz(cache, damage)
     assert load() == first
     assert not list(folder.glob("*.tmp"))
-    assert cache.is_dir() or ru._read_imdb_cache(cache, np.load(cache)["stamp"]) is not None
+    assert cache.is_dir() or rd._read_cache(cache, np.load(cache)["stamp"]) is not None
 
 
 DATA_SETS = {  # script: its data set, how to ask for it, a file of it
@@ -700,7 +722,7 @@ def test_a_damaged_data_file_is_one_line(name, content, tmp_path, capsys):
     dataset, damaged = DATA_SETS[name]
     folder = tmp_path / dataset
     folder.mkdir()
-    for file in ru.DATA_SETS[dataset][1]:
+    for file in rd.DATA_SETS[dataset][1]:
         (folder / file).write_bytes(b"sound\n")
     (folder / damaged).unlink()
     if content is None:

@@ -1,7 +1,8 @@
-"""All ten scripts: no network, the same figures again, and the habits of other machines."""
+"""All ten scripts: no network, the same figures again, other machines, and who knows whom."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import json
@@ -78,6 +79,97 @@ def test_docstring_and_exercises_name_flags_and_commands_that_exist(name):
     known = set.union(flags_of(name), *(flags_of(script) for script, _ in commands))
     other = {f"--{flag}" for flag in ("nproc-per-node", "to", "upgrade")}  # of other programs
     assert set(FLAG.findall(source)) <= known | other
+
+
+# ---------------------------------------------------------------- who knows whom
+
+MODULES = ("rnn_utils", "rnn_files", "rnn_data", "rnn_baselines")  # each may use those before it
+EXTRAS = sorted(f"extras/{path.stem}" for path in ROOT.glob("extras/*.py"))
+TREES = {
+    name: ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
+    for name in (*MODULES, *SCRIPTS, *EXTRAS)
+}
+# What one chapter alone uses belongs into that chapter.  Exceptions, with their reasons:
+ALLOWED = {
+    "rnn_data.fold_to_ascii": "it makes the letters of a data set, with a table of its own",
+    "rnn_files.read_text_files": "readers of users' files stand together, and treat them alike",
+    "rnn_baselines.kneser_ney": "a baseline, with an explanation and tests of its own",
+}
+# A palette is one thing, whichever of its colours a chapter takes.
+COLOURS = {"BLUE", "ORANGE", "GREEN", "PINK", "SKY", "YELLOW", "BLACK", "GREY"}
+
+
+def public_names(module: str) -> set[str]:
+    """What a module defines at its top level and does not keep to itself."""
+    names = set()
+    for node in TREES[module].body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found = [part for target in node.targets for part in ast.walk(target)]
+            names.update(part.id for part in found if isinstance(part, ast.Name))
+    return {f"{module}.{name}" for name in names if not name.startswith("_")}
+
+
+def shared_names_used(file: str) -> set[str]:
+    """What a file uses of the modules: "rnn_utils.PAD" for its ru.PAD, and so on."""
+    module_of, home_of, used = {}, {}, set()
+    if file in MODULES:  # a module may use what is its own
+        home_of.update({name.partition(".")[2]: name for name in public_names(file)})
+    for node in ast.walk(TREES[file]):
+        if isinstance(node, ast.Import):
+            module_of.update({item.asname or item.name: item.name for item in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            home_of.update({item.name: f"{node.module}.{item.name}" for item in node.names})
+    for node in ast.walk(TREES[file]):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used.add(f"{module_of.get(node.value.id)}.{node.attr}")
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            used.add(home_of.get(node.id))
+    # rnn_data hands on what rnn_files reads.
+    handed_on = {name.replace("rnn_files", "rnn_data"): name for name in public_names("rnn_files")}
+    return {handed_on.get(name, name) for name in used}
+
+
+def test_no_name_in_a_module_serves_one_chapter_alone():
+    used = {file: shared_names_used(file) for file in TREES}
+    alone = {}
+    for name in set().union(*map(public_names, MODULES)):
+        if name.partition(".")[2] in COLOURS:
+            continue
+        users = [file for file in TREES if name in used[file]]
+        if len(users) == 1 and users[0] not in MODULES:
+            alone[name] = users[0]
+    mistakes = [f"{name} serves {user} alone" for name, user in alone.items()]
+    mistakes = [line for line in mistakes if line.split()[0] not in ALLOWED]
+    assert not mistakes, "\n".join(sorted(mistakes))
+    assert set(ALLOWED) <= set(alone)  # no exception that is not needed
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_uses_only_those_below_it_and_knows_no_chapter(module):
+    imported = set()
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            imported.update(item.name for item in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module)
+    own = {path.stem for path in ROOT.glob("*.py")}
+    assert imported & own <= set(MODULES[: MODULES.index(module)])
+    code = ast.unparse(TREES[module])  # without comments
+    assert [script for script in SCRIPTS if script in code] == []
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *EXTRAS])
+def test_only_main_and_parse_args_know_the_command_line(name):
+    know = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            given = node.args
+            parameters = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg]
+            if {"args", "settings"} & {item.arg for item in parameters if item}:
+                know.add(getattr(node, "name", "a lambda"))
+    assert know <= {"main", "parse_args"}
 
 
 @pytest.mark.slow

@@ -68,13 +68,26 @@ def test_every_command_runs(lines, tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("[01][0-9]_*.py")), ids=lambda path: path.stem)
-def test_every_script_opens_as_a_notebook(path, monkeypatch):
+def test_every_script_opens_as_a_notebook(path, monkeypatch, capsys):
     jupytext = pytest.importorskip("jupytext")
-    cells = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
-    assert len(cells) > 4  # imports, data, model, ..., not one lump
+    cells = jupytext.read(path).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    assert len(code) + len(prose) == len(cells)
+    if path.stem >= "04":  # text and code in turn, not one lump
+        assert 15 <= len(cells) <= 32
+        assert len(prose) >= 7 and all(text.strip() for text in prose)
+        kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in cells)
+        assert "ccc" not in kinds and "mmm" not in kinds
     monkeypatch.setitem(sys.modules, "ipykernel", object())
     notebook = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", notebook)  # for the dataclasses in the cells
-    for cell in cells:
-        exec(compile(cell.source, path.stem, "exec"), notebook.__dict__)
-    assert callable(notebook.main)  # and nothing has run by itself
+    for cell in code:
+        exec(compile(cell, path.stem, "exec"), notebook.__dict__)
+    assert callable(notebook.main)
+    # Nothing has run by itself, and the one line that was printed says how to run it.
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        'In a notebook, call main([...]) with the flags as a list: main(["--quick"])'
+    ]
+    assert printed.err == ""

@@ -5,11 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from helpers import load_script
 from torch import nn
-
-RECALL_BATCH = load_script("05_lstm_sentiment").recall_batch
-DELAYS = load_script("05_lstm_sentiment").DELAYS
 
 
 def state_norms(rnn: nn.RNN, inputs: torch.Tensor) -> torch.Tensor:
@@ -39,8 +35,11 @@ def initialise_with_gain(rnn: nn.Module, hidden_size: int, gain: float) -> None:
             nn.init.zeros_(parameter)
 
 
-def recall_batch_of_update(update: int, batch_size: int, generator: torch.Generator):
-    return RECALL_BATCH(DELAYS[update % len(DELAYS)], batch_size, generator)
+def recall_batch(delay: int, batch_size: int, generator: torch.Generator):
+    targets = torch.randint(8, (batch_size,), generator=generator)
+    others = torch.randint(8, 16, (batch_size, delay), generator=generator)
+    symbols = torch.cat([targets[:, None], others], dim=1)  # (B, delay + 1)
+    return F.one_hot(symbols, 16).float(), targets
 
 
 def coverage_by_step(calibration_errors: np.ndarray, test_errors: np.ndarray) -> np.ndarray:
@@ -48,17 +47,28 @@ def coverage_by_step(calibration_errors: np.ndarray, test_errors: np.ndarray) ->
     return ((low <= test_errors) & (test_errors <= high)).mean(axis=0)  # (H,)
 
 
-def known_group_share(word: str, known_words: list[str]) -> float:
-    def groups(word: str) -> set[str]:
-        word = f"<{word}>"
-        return {word[i : i + size] for size in (3, 4) for i in range(len(word) - size + 1)}
-
-    known = set().union(*map(groups, known_words))
-    return len(groups(word) & known) / len(groups(word))
+def states_that_read_all(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    forward, backward = states.chunk(2, dim=2)  # (B, T, H) each
+    rows = torch.arange(len(lengths))
+    return torch.cat([forward[rows, lengths - 1], backward[:, 0]], dim=1)
 
 
-def encode_reversed(model: nn.Module, sources: torch.Tensor, lengths: torch.Tensor):
-    return model.encode(sources[:, : lengths[0]].flip(1), lengths)
+def scheduled_sampling(
+    model: nn.Module,
+    sources: torch.Tensor,
+    lengths: torch.Tensor,
+    targets: torch.Tensor,
+    share: float,
+) -> torch.Tensor:
+    state = model.encode(sources, lengths)
+    token = targets[:, :1]  # (B, 1): <bos>
+    all_logits = []
+    for step in range(1, targets.shape[1]):
+        logits, state = model.decode(token, state)  # (B, 1, V)
+        all_logits.append(logits)
+        own = torch.rand(len(targets), 1) < share  # (B, 1)
+        token = torch.where(own, logits.argmax(dim=2), targets[:, step : step + 1])
+    return torch.cat(all_logits, dim=1)
 
 
 def cosine_scores(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> torch.Tensor:
@@ -66,7 +76,9 @@ def cosine_scores(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> to
     return scale * queries @ keys.transpose(1, 2)  # (B, T, S)
 
 
-def penalise_repeats(logits: torch.Tensor, written: list[int], penalty: float) -> torch.Tensor:
+def penalise_repeats(
+    logits: torch.Tensor, written: list[int], penalty: float, space: int
+) -> torch.Tensor:
     logits = logits.clone()
-    logits[list(set(written[-50:]))] -= penalty
+    logits[list(set(written[-50:]) - {space})] -= penalty
     return logits

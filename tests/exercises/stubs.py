@@ -10,7 +10,8 @@ message of a failure says which property does not hold.
 
 Some exercises train for minutes.  Here is what can be tested without: the function that
 the exercise changes, or one that measures what it asks about.  Each docstring says which.
-The scripts' own functions may be used: `load_script("05_lstm_sentiment").recall_batch`.
+What is in a script may be used: `load_script("05_lstm_sentiment").memory_cells`, after
+`from helpers import load_script`.
 
 Letters of the shapes, as in the scripts: B batch, T time, S source time, I features, H hidden,
 V vocabulary, N and M examples.
@@ -18,15 +19,9 @@ V vocabulary, N and M examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from helpers import load_script
 from torch import nn
-
-RECALL_BATCH: Callable = load_script("05_lstm_sentiment").recall_batch
-DELAYS: tuple[int, ...] = load_script("05_lstm_sentiment").DELAYS
 
 
 def state_norms(rnn: nn.RNN, inputs: torch.Tensor) -> torch.Tensor:
@@ -62,20 +57,20 @@ def persistence_r2(values: np.ndarray) -> float:
 def initialise_with_gain(rnn: nn.Module, hidden_size: int, gain: float) -> None:
     """Make every recurrent matrix `gain` times an orthogonal one, every bias 0, in place.
 
-    In the spirit of 04_simple_rnn, exercise 4: `initialise` with a gain.  `rnn` is an nn.RNN,
-    nn.LSTM or nn.GRU of any number of layers.  An LSTM stacks 4 matrices (H, H) in one
+    04_simple_rnn, exercise 4: `orthogonal_` with a gain, for PyTorch's own layers.  `rnn` is an
+    nn.RNN, nn.LSTM or nn.GRU of any number of layers.  An LSTM stacks 4 matrices (H, H) in one
     parameter, a GRU 3, and each of them is to be orthogonal by itself.  The input weights stay
     as they are.
     """
     raise NotImplementedError
 
 
-def recall_batch_of_update(update: int, batch_size: int, generator: torch.Generator):
-    """The batch for update 0, 1, 2, ...: inputs (B, delay + 1, 16), targets (B,).
+def recall_batch(delay: int, batch_size: int, generator: torch.Generator):
+    """A batch of the memory task: inputs (B, delay + 1, 16) and targets (B,).
 
-    05_lstm_sentiment, exercise 4: the delay changes from update to update, and all four of
-    DELAYS take turns.  Within a batch all sequences have the same delay.  RECALL_BATCH(delay,
-    batch_size, generator) makes a batch of one delay.
+    05_lstm_sentiment, exercise 4.  There are 16 symbols, one-hot, as float.  The first step shows
+    one of the symbols 0 to 7, which is the target.  Then come `delay` symbols from 8 to 15, which
+    say nothing about it.  All are drawn at random by the generator, each alike.
     """
     raise NotImplementedError
 
@@ -91,23 +86,29 @@ def coverage_by_step(calibration_errors: np.ndarray, test_errors: np.ndarray) ->
     raise NotImplementedError
 
 
-def known_group_share(word: str, known_words: list[str]) -> float:
-    """Which share of the different letter groups of `word` occurs in a known word, too?
+def states_that_read_all(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Of each direction, the state that has read the whole text.
 
-    In the spirit of 07_bidirectional_rnn, exercise 4: a word whose groups are all unknown is
-    one for which `describe_words` has nothing to say.  The groups are those of that function:
-    three and four letters each, with < and > around the word: <to tow own wn> <tow town own>.
-    Words here are short: ignore that the function stops at 24 groups.
+    07_bidirectional_rnn, exercise 4, in place of the maximum in `TextClassifier.forward`.
+    states (B, T, 2 H) are those of a BidirectionalLSTM, the forward half first; lengths (B,)
+    -> (B, 2 H), the forward half first.
     """
     raise NotImplementedError
 
 
-def encode_reversed(model: nn.Module, sources: torch.Tensor, lengths: torch.Tensor):
-    """The encoder's last state (h, c), each (1, B, H), after reading each source backwards.
+def scheduled_sampling(
+    model: nn.Module,
+    sources: torch.Tensor,
+    lengths: torch.Tensor,
+    targets: torch.Tensor,
+    share: float,
+) -> torch.Tensor:
+    """As `Seq2Seq.forward`, but the decoder sometimes reads its own tokens: logits (B, T, V).
 
-    08_seq2seq_basic, exercise 4.  `model` is the script's Seq2Seq; sources (B, S) are token
-    indices, lengths (B,) are all equal.  The rows may be wider than that: what comes behind
-    the last token is padding, and is not to be read.
+    08_seq2seq_basic, exercise 4.  `model` is the script's Seq2Seq; targets (B, T + 1) begin
+    with <bos>, which is always read first.  At each step after it, and for each row, toss a coin:
+    with probability `share` the decoder reads the token to which it has just given the highest
+    score, else the right one.  With 0 this is teacher forcing, with 1 greedy decoding.
     """
     raise NotImplementedError
 
@@ -116,17 +117,20 @@ def cosine_scores(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> to
     """How well does each position answer?  (B, T, H), (B, S, H) -> scores (B, T, S).
 
     09_attention_mechanism, exercise 4, for `Attention.scores`: score = scale * cosine of the
-    angle between query and key.  The lengths of both no
-    longer count.  A key or query of zeros scores 0, not NaN.
+    angle between query and key.  The lengths of both no longer count.  A key or query of zeros
+    scores 0, not NaN.
     """
     raise NotImplementedError
 
 
-def penalise_repeats(logits: torch.Tensor, written: list[int], penalty: float) -> torch.Tensor:
+def penalise_repeats(
+    logits: torch.Tensor, written: list[int], penalty: float, space: int
+) -> torch.Tensor:
     """Make what was written lately less likely: logits (V,) -> new logits (V,).
 
     10_text_generation, exercise 4, before `next_probabilities` makes probabilities of them.
     Subtract `penalty` from the logit of each symbol that is among the last 50 of
-    `written`, once, however often it is there.  The logits handed in stay as they are.
+    `written`, once, however often it is there.  The symbol `space` is spared.  The logits handed
+    in stay as they are.
     """
     raise NotImplementedError

@@ -8,11 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from helpers import load_script
 from torch import nn
-
-RECALL_BATCH = load_script("05_lstm_sentiment").recall_batch
-DELAYS = load_script("05_lstm_sentiment").DELAYS
 
 
 # The norm of the mean state, in which states of opposite sign cancel, for the mean of the norms.
@@ -44,9 +40,11 @@ def initialise_with_gain(rnn: nn.Module, hidden_size: int, gain: float) -> None:
             nn.init.zeros_(parameter)
 
 
-# The symbol itself is counted as a step: every delay is too short by one.
-def recall_batch_of_update(update: int, batch_size: int, generator: torch.Generator):
-    return RECALL_BATCH(DELAYS[update % len(DELAYS)] - 1, batch_size, generator)
+# The other symbols come from the whole alphabet, so the answer can be shown again later.
+def recall_batch(delay: int, batch_size: int, generator: torch.Generator):
+    symbols = torch.randint(16, (batch_size, delay + 1), generator=generator)
+    symbols[:, 0] %= 8
+    return F.one_hot(symbols, 16).float(), symbols[:, 0]
 
 
 # One interval for all steps: too wide for the near ones, too narrow for the far ones.
@@ -55,18 +53,23 @@ def coverage_by_step(calibration_errors: np.ndarray, test_errors: np.ndarray) ->
     return ((low <= test_errors) & (test_errors <= high)).mean(axis=0)
 
 
-# Without < and >, -ville at the end of a word is the same as in its middle.
-def known_group_share(word: str, known_words: list[str]) -> float:
-    def groups(word: str) -> set[str]:
-        return {word[i : i + size] for size in (3, 4) for i in range(len(word) - size + 1)}
-
-    known = set().union(*map(groups, known_words))
-    return len(groups(word) & known) / max(1, len(groups(word)))
+# At the last word the backward half has read one word, not all.
+def states_that_read_all(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    return states[torch.arange(len(lengths)), lengths - 1]
 
 
-# Turned round with its padding: the encoder reads padding first and stops before the end.
-def encode_reversed(model: nn.Module, sources: torch.Tensor, lengths: torch.Tensor):
-    return model.encode(sources.flip(1), lengths)
+# Its "own" tokens are those of a pass with the right ones: it never meets its own mistakes.
+def scheduled_sampling(
+    model: nn.Module,
+    sources: torch.Tensor,
+    lengths: torch.Tensor,
+    targets: torch.Tensor,
+    share: float,
+) -> torch.Tensor:
+    own = model(sources, lengths, targets).argmax(dim=2)[:, :-1]  # (B, T - 1)
+    read = targets[:, :-1].clone()
+    read[:, 1:] = torch.where(torch.rand(own.shape) < share, own, read[:, 1:])
+    return model.decode(read, model.encode(sources, lengths))[0]
 
 
 # F.normalize takes dim=1 unless told otherwise, and that is time here.
@@ -75,8 +78,10 @@ def cosine_scores(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> to
 
 
 # Dividing makes a positive logit smaller, and a negative one larger: those become likelier.
-def penalise_repeats(logits: torch.Tensor, written: list[int], penalty: float) -> torch.Tensor:
+def penalise_repeats(
+    logits: torch.Tensor, written: list[int], penalty: float, space: int
+) -> torch.Tensor:
     logits = logits.clone()
-    recent = list(set(written[-50:]))
+    recent = list(set(written[-50:]) - {space})
     logits[recent] = logits[recent] / (1 + penalty)
     return logits
