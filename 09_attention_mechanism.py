@@ -44,9 +44,7 @@ Next: 10_text_generation.py, a decoder without a source.
 from __future__ import annotations
 
 import argparse
-import datetime
 import math
-import random
 import time
 
 import torch
@@ -67,44 +65,19 @@ TUTORIAL = "09_attention_mechanism"
 # your own.  French puts most adjectives behind the noun, so a translator has to look around.
 #
 # Two toy tasks show the same in a minute, character by character.  `reverse` turns numbers round,
-# as in chapter 08.  `dates` writes dates in the one form in which they can be sorted, "friday, 3
-# march 2017" as "2017-03-03": day, month and year change places, and '62 becomes 1962.
+# as in chapter 08.  `dates` writes dates in the one form in which they can be sorted.  Day, month
+# and year change places, and two digits of a year become four:
+#
+#     friday, 3 march 2017   2017-03-03
+#     7th june '62           1962-06-07
 # %%
-DATE_FORMS = [
-    "{month} {d}, {y}", "{month} the {nth}, {y}", "the {nth} of {month}, {y}", "{d} {mon} {y}",
-    "{weekday}, {d} {month} {y}", "{weekday} the {nth} of {mon}, {y}", "{nth} {month} '{yy}",
-    "{mon} {d} '{yy}", "{y}, {month} {d}", "{d}/{mon}/{yy}", "{d}.{m}.{y}", "{y}/{m}/{d}",
-]  # fmt: skip
-# Not from Python's `calendar`, which speaks the language of the machine.
-MONTHS = "january february march april may june july august september october november december"
-WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday"
-ENDINGS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}  # others: th
-
-
-def write_date(day: datetime.date, form: str) -> str:
-    """A date in one of `DATE_FORMS`, in lower case."""
-    month = MONTHS.split()[day.month - 1]
-    return form.format(
-        d=day.day, nth=f"{day.day}{ENDINGS.get(day.day, 'th')}", m=day.month, month=month,
-        mon=month[:3], y=day.year, yy=f"{day.year % 100:02d}",
-        weekday=WEEKDAYS.split()[day.weekday()],
-    )  # fmt: skip
-
-
 def draw_pairs(task: str, count: int, lengths=None) -> list[tuple[tuple, tuple]]:
-    """Draw `count` (source, target) pairs of a toy task, tuples of characters.
-
-    Numbers have as many digits as `lengths` says.  Dates are those of a century, none twice.
-    """
-    if task == "reverse":
-        return [(tuple(digits), tuple(digits[::-1])) for digits in rd.digit_strings(count, lengths)]
-    rng = random.Random(0)
-    first = datetime.date(1950, 1, 1)
-    pairs = []
-    for number in rng.sample(range(36_525), min(count, 36_525)):
-        day = first + datetime.timedelta(days=number)
-        pairs.append((tuple(write_date(day, rng.choice(DATE_FORMS))), tuple(day.isoformat())))
-    return pairs
+    """Draw `count` (source, target) pairs of characters; numbers have one of `lengths`."""
+    if task == "dates":
+        pairs = rd.date_pairs(count)
+    else:
+        pairs = [(digits, digits[::-1]) for digits in rd.digit_strings(count, lengths)]
+    return [(tuple(source), tuple(target)) for source, target in pairs]
 
 
 # %% [markdown]
@@ -124,6 +97,10 @@ def draw_pairs(task: str, count: int, lengths=None) -> list[tuple[tuple, tuple]]
 #
 # A dot product is a sum of H products, and it grows like sqrt(H).  With large scores, softmax puts
 # nearly all weight on one position, and its gradient is almost 0.  So the third formula divides.
+#
+# **Pitfall.**  Short sentences are padded.  Without the mask, padding gets weight too, and the
+# translation of a short sentence changes with the longest sentence in its batch.  A score of
+# minus infinity becomes a weight of 0.
 # %%
 class Attention(nn.Module):
     """Queries (B, T, H) to outputs (B, S, H) -> contexts (B, T, H), weights (B, T, S).
@@ -158,8 +135,6 @@ class Attention(nn.Module):
 
     def forward(self, queries, outputs, mask):
         scores = self.scores(queries, outputs)  # (B, T, S)
-        # Pitfall: without the mask, padding gets weight too, and the translation of a short
-        # sentence changes with the longest sentence in its batch.
         scores = scores.masked_fill(~mask[:, None], float("-inf"))
         weights = scores.softmax(dim=2)  # (B, T, S), rows add up to 1, 0 at padding
         return weights @ outputs, weights
@@ -170,7 +145,8 @@ class Attention(nn.Module):
 # Four things differ from chapter 08.
 #
 # 1. The encoder reads in both directions, with half of the H numbers for each.  So position s
-#    knows the words on both sides of it, which makes it worth looking at.
+#    knows the words on both sides of it, which makes it worth looking at.  **Pitfall.**  The
+#    backward direction must not start on padding, so sources of several lengths are packed.
 # 2. `encode` also returns the outputs at all positions, and the mask: True at real tokens.
 # 3. In `decode`, each state d_t asks for a context.  What the decoder writes depends on both,
 #    through f_t, a vector of E numbers.
@@ -180,6 +156,9 @@ class Attention(nn.Module):
 # The tables start with small numbers, N(0, 1 / E), and are multiplied by sqrt(E) when they are
 # read (Vaswani et al. 2017).  Adam moves each number by about the learning rate, whatever its
 # size, so a small number that is multiplied learns sqrt(E) times as fast.
+#
+# The product with the V x E table is the costliest of all.  So `forward` leaves the padding out
+# before it.
 #
 # Here the decoder asks *after* its step, with d_t (Luong).  All target words are known in
 # training, so one call runs all steps, and one product of matrices asks all T questions.
@@ -203,9 +182,8 @@ class Seq2Seq(nn.Module):
         super().__init__()
         self.source_embedding = nn.Embedding(source_size, embedding_size)
         self.target_embedding = nn.Embedding(target_size, embedding_size)
-        self.encoder = nn.LSTM(
-            embedding_size, hidden_size // 2, batch_first=True, bidirectional=True
-        )
+        half = hidden_size // 2  # for each direction
+        self.encoder = nn.LSTM(embedding_size, half, batch_first=True, bidirectional=True)
         self.decoder = nn.LSTM(embedding_size, hidden_size, batch_first=True)
         self.attention = None
         width = hidden_size
@@ -227,7 +205,6 @@ class Seq2Seq(nn.Module):
         if lengths.min() == longest:  # the usual case here: batches of one length
             outputs, (h_n, c_n) = self.encoder(embedded[:, :longest])  # (B, S', H)
         else:
-            # Pitfall: the backward direction must not start on padding.
             packed = pack_padded_sequence(
                 embedded, lengths.cpu(), batch_first=True, enforce_sorted=False
             )
@@ -254,14 +231,14 @@ class Seq2Seq(nn.Module):
         """Teacher forcing: (B, S), (B,), (B, T + 1) -> (N, V) logits of the N real tokens."""
         outputs, mask, state = self.encode(sources, lengths)
         features, _, _ = self.decode(targets[:, :-1], state, outputs, mask)
-        # Leave the padding out before the product with the V x E table, the costliest of all.
         return self.output(features[targets[:, 1:] != 0])
 
 
 # %% [markdown]
 # ## 3. Training and evaluation
-# ### The loss
-# As in chapter 08: the mean of -log p(right next token) over the N real tokens of a batch.
+# ### One epoch
+# As in chapter 08: six lines, and batches of sources of one length.  The loss is the mean of
+# -log p(right next token) over the N real tokens of a batch.
 # %%
 def predict_next(model, split: ru.PairSplit, rows: list[int]):
     """Return the logits (N, V) and the right tokens (N,) at the N real steps of some rows."""
@@ -273,10 +250,6 @@ def predict_next(model, split: ru.PairSplit, rows: list[int]):
     return logits, wanted[wanted != ru.PAD]
 
 
-# %% [markdown]
-# ### One epoch
-# As in chapter 08: six lines, and batches of sources of one length.
-# %%
 def train_epoch(
     model, split: ru.PairSplit, optimizer, epoch: int, epochs: int, lr: float, batch_size: int,
     clip: float, seed: int,
@@ -308,6 +281,12 @@ def train_epoch(
     return loss_sum / num_tokens, norm_sum / len(sampler)
 
 
+# %% [markdown]
+# ### Evaluation
+# The same two measures on pairs that take no part in training.  With teacher forcing the decoder
+# reads the right tokens, so "forced accuracy" does not say how good its own sentences are.  BLEU
+# says that, once, on the test.
+# %%
 @torch.no_grad()
 def evaluate(model, split: ru.PairSplit) -> dict[str, float]:
     """Measure loss (nats per token) and accuracy with teacher forcing."""
@@ -334,17 +313,21 @@ def evaluate(model, split: ru.PairSplit) -> dict[str, float]:
 # Every log p is below 0, so each further token lowers the sum: without the division, it would
 # favour the shortest sentences.  The K beams of a sentence are K rows of the batch, so the model
 # needs no change.  With K = 1 this is greedy decoding.
+#
+# Two details are easy to miss.  All K beams start alike, so only the first may count in the first
+# step; otherwise the search finds the same sentence K times.  A beam that has written <eos> has
+# one continuation, <pad>, which costs nothing.
 # %%
 @torch.no_grad()
 def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
     """(B, S), (B,) -> (B, T) tokens of each best beam, and its score (B,); K = beam_size."""
-    B, K = len(sources), beam_size
+    B = len(sources)
+    K = beam_size
     outputs, mask, (h, c) = model.encode(sources, lengths)
     outputs = outputs.repeat_interleave(K, dim=0)  # (B * K, S, H)
     mask = mask.repeat_interleave(K, dim=0)
     state = (h.repeat_interleave(K, dim=1), c.repeat_interleave(K, dim=1))
     written = sources.new_full((B * K, 1), ru.BOS)  # (B * K, T)
-    # All K beams start alike: count one, or the search finds K times the same.
     log_p = torch.full((B, K), float("-inf"), device=sources.device)
     log_p[:, 0] = 0.0
     count = torch.zeros_like(log_p)  # tokens written, <eos> included
@@ -353,7 +336,6 @@ def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
     for _ in range(max_length):
         features, state, _ = model.decode(written[:, -1:], state, outputs, mask)
         step = model.output(features).log_softmax(dim=2).view(B, K, -1)  # (B, K, V)
-        # A beam that is done has one continuation, <pad>, which costs nothing.
         step[done] = float("-inf")
         step[..., ru.PAD] = step[..., ru.PAD].masked_fill(done, 0.0)
         total = log_p[..., None] + step  # (B, K, V)
@@ -393,6 +375,9 @@ def answer(model, split: ru.PairSplit, target_vocab, max_length: int, beam_size=
 # The loop of chapter 08, without its new pairs for each epoch.  The best epoch is the one with the
 # lowest validation loss.  Only the best network writes translations, once, at the end: to decode
 # takes longer than to measure the loss.
+#
+# Adam divides by a running mean of squared gradients.  0.98 lets this mean follow within 50 steps,
+# in place of 1,000, which helps in short runs.
 # %%
 def train(
     model, train_split: ru.PairSplit, val_split: ru.PairSplit, epochs: int, lr: float,
@@ -406,8 +391,6 @@ def train(
     """
     ru.initialise_recurrent(model.encoder)  # orthogonal matrices, open forget gates (04, 05)
     ru.initialise_recurrent(model.decoder)
-    # Adam divides by a running mean of squared gradients.  0.98 lets it follow within 50 steps,
-    # in place of 1,000, which helps in short runs.
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.98))
     history = []
     best = {"epoch": 0, "loss": float("inf")}
@@ -474,25 +457,23 @@ def choose_examples(model, vocabs, pairs: list, outputs: list, count: int) -> li
     right = [row for row in rows if outputs[row] == pairs[row][1]]
     examples = []
     for row in sorted(right or rows, key=lambda row: abs(len(pairs[row][0]) - 9))[:count]:
-        weights = alignment(model, vocabs, pairs[row][0], outputs[row])
-        examples.append((pairs[row][0], outputs[row], weights))
+        source = pairs[row][0]
+        examples.append((source, outputs[row], alignment(model, vocabs, source, outputs[row])))
     return examples
 
 
 def plot_alignments(examples: list[tuple], title: str, plt):
     """One heat map for each (source, output, weights): the output downwards, the source across."""
     widths = [len(source) + 3 for source, _, _ in examples]
-    height = max(len(output) for _, output, _ in examples)
-    size = (2 + 0.36 * sum(widths), 2.2 + 0.34 * height)
-    figure, panels = plt.subplots(
-        1, len(examples), figsize=size, squeeze=False, width_ratios=widths
-    )
-    for axes, (source, output, weights) in zip(panels[0], examples):
-        label = "weight" if axes is panels[0, -1] else None
+    height = 2.2 + 0.34 * max(len(output) for _, output, _ in examples)
+    figure = plt.figure(figsize=(2 + 0.36 * sum(widths), height))
+    panels = figure.subplots(1, len(examples), squeeze=False, width_ratios=widths)[0]
+    labels = [None] * (len(examples) - 1) + ["weight"]  # one colour bar, at the last panel
+    for axes, label, (source, output, weights) in zip(panels, labels, examples):
         ru.plot_heatmap(axes, weights, [*output, "<eos>"], source, label, "Blues", vmin=0, vmax=1)
+        axes.set(xlabel="source token", ylabel="written token")
         if max(map(len, source)) > 1:  # single characters stand upright
             axes.tick_params(axis="x", rotation=60)
-        axes.set(xlabel="source token", ylabel="written token")
     figure.suptitle(f"Where does the decoder look before it writes a token?{title}")
     return figure
 
@@ -501,7 +482,9 @@ def plot_alignments(examples: list[tuple], title: str, plt):
 # ### What is attention worth?
 # The same network without it: the same encoder, pairs, seed and schedule.  Only the readout is
 # smaller, for there is no context to read.  Compare the scores by source length: one vector has
-# to hold the whole sentence, and the longer it is, the more is lost.
+# to hold the whole sentence, and the longer it is, the more is lost.  The longer numbers of
+# `reverse` are answered, too.  Of sentences there are few of one length, so four lengths are put
+# together.
 #
 # **Misconception: "With attention length does not matter."**  It matters less.  Numbers longer
 # than any in training (`--task reverse`) remain a problem of their own.
@@ -515,33 +498,26 @@ def score_test(model, data: dict, vocabs, level, max_length, beam_size, epoch: i
     outputs = answer(model, data["test"], vocabs[1], max_length, beam_size)
     note = f"beam size {beam_size}, epoch {epoch}, chosen on validation"
     scores, baselines = rb.report_answers(data, outputs, scores, level, note)
-    curve = score_by_length(model, data, "test", outputs, vocabs, level, max_length)
+    pairs = data["test"].pairs
+    measure = rb.main_measure(level)
+    if "longer" in data:
+        further = answer(model, data["longer"], vocabs[1], max_length)
+        curve = rb.scores_by_length(pairs + data["longer"].pairs, outputs + further, measure)
+    else:
+        curve = rb.scores_by_length(pairs, outputs, measure, width=4, fewest=20)
     rb.print_by_length(curve, "test", level)
     return scores, baselines, outputs, curve
 
 
-def score_by_length(model, data: dict, part: str, outputs, vocabs, level, max_length) -> dict:
-    """Return {source length: score} for the answers to a part of the data, "val" or "test".
-
-    The longer numbers of a toy task are answered, too.  Of sentences there are few of one
-    length, so four lengths are put together.
-    """
-    measure = rb.main_measure(level)
-    pairs = data[part].pairs
-    if "longer" not in data:
-        return rb.scores_by_length(pairs, outputs, measure, width=4, fewest=20)
-    further = answer(model, data["longer"], vocabs[1], max_length)
-    return rb.scores_by_length(pairs + data["longer"].pairs, outputs + further, measure)
-
-
-def without_attention(fit, data: dict, vocabs, level: str, sizes: dict, max_length: int) -> dict:
-    """Train the network with attention type "none"; return its history, test scores and curve."""
+def without_attention(fit, data: dict, vocabs, about: dict, max_length: int) -> tuple[dict, dict]:
+    """Train with attention type "none"; return all results, and {source length: score} alone."""
     print("\nthe same without attention")
-    sizes = dict(sizes, attention_type="none")
-    model = Seq2Seq(**sizes)
-    history, best = fit(model.to(data["test"].sources.device))
+    sizes = dict(about["sizes"], attention_type="none")
+    model = Seq2Seq(**sizes).to(data["test"].sources.device)
+    history, best = fit(model)
+    level = about["levels"][1]
     test, _, _, curve = score_test(model, data, vocabs, level, max_length, 1, best["epoch"])
-    return {"history": history, "test": test, "by_length": curve}
+    return {"history": history, "test": test, "by_length": curve}, curve
 
 
 # %% [markdown]
@@ -577,14 +553,14 @@ def parse_args(argv=None) -> argparse.Namespace:
     ru.add_run_flags(parser)
 
     args = ru.parse_arguments(parser, argv, QUICK)
-    sentences = args.data or args.dataset == "multi30k"
-    if sentences and args.task not in (None, "translate"):
+    toy = args.task in ("dates", "reverse")
+    if toy and (args.data or args.dataset == "multi30k"):
         raise ru.UserError(f"--data and multi30k are translated; drop --task {args.task}")
     if args.compare and (args.eval_only or args.attention_type == "none"):
         raise ru.UserError("--compare trains with and without: drop --eval-only and type none")
     if args.hidden_size % 2:  # each direction of the encoder gets one half
         raise ru.UserError(f"--hidden-size {args.hidden_size} is odd; give an even number")
-    if args.task in ("dates", "reverse"):
+    if toy:
         count = 15_000 if args.task == "dates" else 30_000
         parser.set_defaults(max_examples=count, **TOY)
     elif args.data:
@@ -608,17 +584,17 @@ def load_splits(task, data, columns, dataset, data_dir, offline, max_examples) -
     return splits, ["characters", "characters"], task, False
 
 
-def build(splits, levels, source, attention_type, hidden_size, dropout, config) -> tuple:
+def build(splits, levels, source, config: dict, device) -> tuple:
     """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
     min_freq = 2 if source == "multi30k" else 1  # a word met once teaches little
     vocabs = ru.build_vocabs(splits["train"], min_freq)  # none from val or test
-    sizes = {"source_size": len(vocabs[0]), "target_size": len(vocabs[1])}
-    sizes.update(attention_type=attention_type, hidden_size=hidden_size, dropout=dropout)
+    sizes = {name: config[name] for name in ("attention_type", "hidden_size", "dropout")}
+    sizes.update(source_size=len(vocabs[0]), target_size=len(vocabs[1]))
     about = {"config": config, "sizes": sizes, "vocabs": vocabs, "levels": levels}
-    return Seq2Seq(**sizes), about
+    return Seq2Seq(**sizes).to(device), about
 
 
-def load_model(path, task=None) -> tuple:
+def load_model(path, device, task=None) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch.
 
     Raises UserError if another `task` is asked for than the one it was trained for.
@@ -630,7 +606,7 @@ def load_model(path, task=None) -> tuple:
         trained_for = about["config"]["task"]
     if task not in (None, trained_for):
         raise ru.UserError(f"{path}: trained for {trained_for}, and cannot {task}")
-    return model, about, best
+    return model.to(device), about, best
 
 
 def translate(model, about: dict, texts, max_length: int, beam_size: int, folder) -> dict:
@@ -661,18 +637,20 @@ def translate(model, about: dict, texts, max_length: int, beam_size: int, folder
 
 
 def draw_figures(model, data: dict, metrics: dict, vocabs, levels, outputs, folder, show) -> None:
+    """Draw the figures into `folder`; with None, draw nothing."""
+    if folder is None:
+        return
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
     figures = {}
     figures["by_length"], axes = plt.subplots(figsize=(8, 4))
-    label = rb.main_measure(levels[1]).replace("_", " ")
+    label = f"{rb.main_measure(levels[1])} on test".replace("_", " ")
     trained_to = int(data["train"].source_lengths.max()) if "longer" in data else None
-    ru.plot_by_length(axes, metrics["by_length"], levels[0], f"{label} on test", trained_to)
+    ru.plot_by_length(axes, metrics["by_length"], levels[0], label, trained_to)
     axes.set_title(f"Do long sources suffer, with and without attention?{title}")
-    if model.attention is not None:
+    if model.attention is not None and any(outputs):
         examples = choose_examples(model, vocabs, data["test"].pairs, outputs, 2)
-        if examples:
-            figures["alignments"] = plot_alignments(examples, title, plt)
+        figures["alignments"] = plot_alignments(examples, title, plt)
     if metrics["history"]:  # --eval-only has none
         figures["training_curves"] = ru.plot_history(
             metrics["history"], "nats per token", {}, title, "forced_accuracy"
@@ -683,8 +661,7 @@ def draw_figures(model, data: dict, metrics: dict, vocabs, levels, outputs, fold
 def main(argv=None) -> dict:
     args = parse_args(argv)
     if ru.answers_alone(args, args.translate):
-        model, about, _ = load_model(args.path)
-        model.to(ru.get_device(args.device))
+        model, about, _ = load_model(args.path, ru.get_device(args.device))
         folder = None if args.no_plots else args.output_dir or f"outputs/{TUTORIAL}"
         return translate(model, about, args.translate, args.max_length, args.beam_size, folder)
 
@@ -696,12 +673,9 @@ def main(argv=None) -> dict:
     )  # fmt: skip
     history = []
     if args.eval_only:
-        model, about, best = load_model(args.path, asked)
+        model, about, best = load_model(args.path, device, asked)
     else:
-        model, about = build(
-            splits, levels, source, args.attention_type, args.hidden_size, args.dropout, config
-        )
-    model.to(device)
+        model, about = build(splits, levels, source, config, device)
     vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
     data = {part: ru.encode_pairs(splits[part], vocabs[0], vocabs[1], device) for part in splits}
     ru.print_pairs(data, vocabs, levels, source, args.max_length)
@@ -721,16 +695,14 @@ def main(argv=None) -> dict:
     curves = {args.attention_type: curve}
     compared = {}
     if args.compare:
-        compared = without_attention(fit, data, vocabs, levels[1], about["sizes"], args.max_length)
-        curves["none"] = compared["by_length"]
+        compared, curves["none"] = without_attention(fit, data, vocabs, about, args.max_length)
     metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
         "items_per_epoch": len(splits["train"]), "baselines": baselines, "test": test,
         "by_length": curves, "compare": compared,
     })  # fmt: skip
     folder = None if args.no_plots else args.output_dir
-    if folder:
-        draw_figures(model, data, metrics, vocabs, levels, outputs, folder, args.show)
+    draw_figures(model, data, metrics, vocabs, levels, outputs, folder, args.show)
     translate(model, about, args.translate or [], args.max_length, args.beam_size, folder)
     return metrics
 

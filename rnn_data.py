@@ -5,7 +5,7 @@ plain Python lists (of a series, NumPy arrays), and need not know where they cam
 sections can be read in any order:
 
     1  Files of the data sets   DATA_SETS, data_file, download
-    2  Data sets                load_dataset, imdb_split, load_goog, load_code, digit_strings
+    2  Data sets                load_dataset, imdb_split, load_goog, load_code, digit_strings, ...
     3  Splits and labels        set_aside, thin_out, split_pairs, sentence_pairs, check_labels, ...
     4  Stand-ins                what `load_dataset` gives where there is no network
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import datetime
 import gzip
 import http.client
 import itertools
@@ -476,6 +477,43 @@ def digit_strings(count: int, lengths: Sequence[int], seed: int = 0) -> list[str
     """
     rng = random.Random(seed)
     return ["".join(rng.choices("0123456789", k=rng.choice(lengths))) for _ in range(count)]
+
+
+_DATE_FORMS = [
+    "{month} {d}, {y}", "{month} the {nth}, {y}", "the {nth} of {month}, {y}", "{d} {mon} {y}",
+    "{weekday}, {d} {month} {y}", "{weekday} the {nth} of {mon}, {y}", "{nth} {month} '{yy}",
+    "{mon} {d} '{yy}", "{y}, {month} {d}", "{d}/{mon}/{yy}", "{d}.{m}.{y}", "{y}/{m}/{d}",
+]  # fmt: skip
+# Not from Python's `calendar`, which speaks the language of the machine.
+_MONTH_NAMES = (
+    "january february march april may june july august september october november december"
+)
+_WEEKDAY_NAMES = "monday tuesday wednesday thursday friday saturday sunday"
+_NTH = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}  # others: th
+
+
+def date_pairs(count: int) -> list[tuple[str, str]]:
+    """Draw `count` days of a century, none twice: ("friday, 3 march 2017", "2017-03-03"), ...
+
+    A century has 36,525 days; there are no more pairs than that.
+    """
+    rng = random.Random(0)
+    first = datetime.date(1950, 1, 1)
+    pairs = []
+    for number in rng.sample(range(36_525), min(count, 36_525)):
+        day = first + datetime.timedelta(days=number)
+        pairs.append((_write_date(day, rng.choice(_DATE_FORMS)), day.isoformat()))
+    return pairs
+
+
+def _write_date(day: datetime.date, form: str) -> str:
+    """A date in one of `_DATE_FORMS`, in lower case."""
+    month = _MONTH_NAMES.split()[day.month - 1]
+    return form.format(
+        d=day.day, nth=f"{day.day}{_NTH.get(day.day, 'th')}", m=day.month, month=month,
+        mon=month[:3], y=day.year, yy=f"{day.year % 100:02d}",
+        weekday=_WEEKDAY_NAMES.split()[day.weekday()],
+    )  # fmt: skip
 
 
 # %% [markdown]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import gzip
 import json
 import math
@@ -22,6 +21,7 @@ from helpers import (
     same_but_for_times,
 )
 
+import rnn_data as rd
 import rnn_utils as ru
 
 script = load_script("09_attention_mechanism")
@@ -417,16 +417,6 @@ def test_sources_of_one_word_and_of_200(length):
 # ---------------------------------------------------------------- the data
 
 
-def test_dates_are_written_as_people_do():
-    day = datetime.date(2017, 3, 3)
-    assert script.write_date(day, "the {nth} of {month}, {y}") == "the 3rd of march, 2017"
-    assert script.write_date(day, "{weekday}, {d} {mon} '{yy}") == "friday, 3 mar '17"
-    endings = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th"}
-    endings.update({21: "21st", 22: "22nd", 23: "23rd", 30: "30th", 31: "31st"})
-    for number, expected in endings.items():
-        assert script.write_date(datetime.date(2000, 1, number), "{nth}") == expected
-
-
 def toy_splits(task, count):
     splits, levels, source, embedded = script.load_splits(
         task, None, None, "auto", None, True, count
@@ -442,7 +432,7 @@ def test_no_day_is_in_two_splits_and_every_form_is_read_back():
     assert len(script.draw_pairs("dates", 10**6)) == 36_525
     pairs = script.draw_pairs("dates", 3000)
     assert pairs == script.draw_pairs("dates", 3000)
-    months = script.MONTHS.split()
+    months = rd._MONTH_NAMES.split()
     for source, target in pairs:  # an answer follows from its source: two digits say the century
         source, (year, month, day) = "".join(source), "".join(target).split("-")
         assert 1950 <= int(year) <= 2049 and year[2:] in source and str(int(day)) in source

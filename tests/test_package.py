@@ -92,6 +92,7 @@ TREES = {
 # What one chapter alone uses belongs into that chapter.  Exceptions, with their reasons:
 ALLOWED = {
     "rnn_data.fold_to_ascii": "it makes the letters of a data set, with a table of its own",
+    "rnn_data.date_pairs": "made-up data, always there, beside digit_strings",
     "rnn_files.read_text_files": "readers of users' files stand together, and treat them alike",
     "rnn_baselines.kneser_ney": "a baseline, with an explanation and tests of its own",
 }

@@ -135,6 +135,16 @@ def test_digit_strings_repeat_and_have_the_lengths_asked_for():
     assert {len(digits) for digits in drawn} == {2, 5} and all(map(str.isdecimal, drawn))
 
 
+def test_dates_are_written_as_people_do():
+    day = datetime.date(2017, 3, 3)
+    assert rd._write_date(day, "the {nth} of {month}, {y}") == "the 3rd of march, 2017"
+    assert rd._write_date(day, "{weekday}, {d} {mon} '{yy}") == "friday, 3 mar '17"
+    endings = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th"}
+    endings.update({21: "21st", 22: "22nd", 23: "23rd", 30: "30th", 31: "31st"})
+    for number, expected in endings.items():
+        assert rd._write_date(datetime.date(2000, 1, number), "{nth}") == expected
+
+
 def test_python_s_own_source_is_at_most_as_long_as_asked():
     code = rd.load_code()
     assert len(code) == 500_000 and code == rd.load_dataset("shakespeare", "embedded")[0]
