@@ -97,10 +97,12 @@ def draw_pairs(task: str, count: int, lengths=None) -> list[tuple[tuple, tuple]]
 #
 # A dot product is a sum of H products, and it grows like sqrt(H).  With large scores, softmax puts
 # nearly all weight on one position, and its gradient is almost 0.  So the third formula divides.
+# At our H the plain dot product learns fast enough, and it is the simplest: it is the default.
 #
 # **Pitfall.**  Short sentences are padded.  Without the mask, padding gets weight too, and the
 # translation of a short sentence changes with the longest sentence in its batch.  A score of
-# minus infinity becomes a weight of 0.
+# minus infinity becomes a weight of 0.  (Our batches hold sources of one length, so here the mask
+# hides nothing.  It makes the class right for any batch.)
 # %%
 class Attention(nn.Module):
     """Queries (B, T, H) to outputs (B, S, H) -> contexts (B, T, H), weights (B, T, S).
@@ -111,6 +113,8 @@ class Attention(nn.Module):
 
     def __init__(self, kind: str, hidden_size: int):
         super().__init__()
+        if kind not in ("additive", "dot", "general", "scaled-dot-product"):
+            raise ValueError(f"no such attention: {kind}")
         self.kind = kind
         if kind == "general":
             self.W = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -376,8 +380,9 @@ def answer(model, split: ru.PairSplit, target_vocab, max_length: int, beam_size=
 # lowest validation loss.  Only the best network writes translations, once, at the end: to decode
 # takes longer than to measure the loss.
 #
-# Adam divides by a running mean of squared gradients.  0.98 lets this mean follow within 50 steps,
-# in place of 1,000, which helps in short runs.
+# Adam divides by a running mean of squared gradients.  The second of `betas` says how slowly this
+# mean follows: 0.98 averages over about 50 steps, the usual 0.999 over 1,000.  Fewer help in short
+# runs.
 # %%
 def train(
     model, train_split: ru.PairSplit, val_split: ru.PairSplit, epochs: int, lr: float,
@@ -480,11 +485,11 @@ def plot_alignments(examples: list[tuple], title: str, plt):
 
 # %% [markdown]
 # ### What is attention worth?
-# The same network without it: the same encoder, pairs, seed and schedule.  Only the readout is
-# smaller, for there is no context to read.  Compare the scores by source length: one vector has
-# to hold the whole sentence, and the longer it is, the more is lost.  The longer numbers of
-# `reverse` are answered, too.  Of sentences there are few of one length, so four lengths are put
-# together.
+# The same network without it: the same encoder, pairs, seed and schedule.  The weights of the
+# scores are missing, and the readout is smaller, for there is no context to read.  Compare the
+# scores by source length: one vector has to hold the whole sentence, and the longer it is, the more
+# is lost.  The longer numbers of `reverse` are answered, too.  Of sentences there are few of one
+# length, so four lengths are put together.
 #
 # **Misconception: "With attention length does not matter."**  It matters less.  Numbers longer
 # than any in training (`--task reverse`) remain a problem of their own.
@@ -512,6 +517,7 @@ def score_test(model, data: dict, vocabs, level, max_length, beam_size, epoch: i
 def without_attention(fit, data: dict, vocabs, about: dict, max_length: int) -> tuple[dict, dict]:
     """Train with attention type "none"; return all results, and {source length: score} alone."""
     print("\nthe same without attention")
+    ru.set_seed(about["config"]["seed"])  # the draws of a run with --attention-type none
     sizes = dict(about["sizes"], attention_type="none")
     model = Seq2Seq(**sizes).to(data["test"].sources.device)
     history, best = fit(model)

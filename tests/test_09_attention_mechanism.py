@@ -576,6 +576,9 @@ def test_a_comparison_leaves_the_saved_model_alone(tmp_path):
 
 def test_compare_trains_the_same_without_attention(tmp_path, capsys):
     metrics = script.main([*TINY, "--compare", "--output-dir", str(tmp_path)])
+    alone = script.main([*TINY, "--attention-type", "none", "--output-dir", str(tmp_path)])
+    losses = [[row["val_loss"] for row in m["history"]] for m in (metrics["compare"], alone)]
+    assert losses[0] == losses[1]  # the same seed: the same draws as in a run of its own
     assert set(metrics["by_length"]) == {"dot", "none"}
     assert len(metrics["compare"]["history"]) == len(metrics["history"])
     assert "without attention" in capsys.readouterr().out

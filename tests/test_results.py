@@ -91,8 +91,8 @@ def of_06(*flags, dataset: str, seconds: float):
     steps = {"by_horizon": {"rmse": [2.0, 5.0]}}
     return metrics_of(
         *flags, tutorial="06_gru_time_series", dataset=dataset, total_seconds=seconds,
-        test={"rmse": 2.0}, baselines={"persistence": 3.0},
-        scores={"GRU": steps, "GRU, recursive": steps, "persistence": steps},
+        test={"rmse": 2.0, **steps}, baselines={"persistence": 3.0},
+        baseline_scores={"persistence": steps},
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_times_are_those_of_the_default_data_set(tmp_path):
 
 def test_the_last_step_is_compared_with_the_baselines_last_step(tmp_path):
     chaos = of_06("--dataset", "mackey-glass", dataset="mackey-glass", seconds=8.0)
-    chaos["scores"]["persistence"] = {"by_horizon": {"rmse": [3.0, 9.0]}}
+    chaos["baseline_scores"]["persistence"] = {"by_horizon": {"rmse": [3.0, 9.0]}}
     (record,) = build.collect(build.read_runs(write_runs(tmp_path, chaos)), {})["records"]
     assert record["network"] == [5.0] and record["baseline_values"] == [9.0]
 
