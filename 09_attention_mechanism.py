@@ -17,7 +17,7 @@ The decoder of chapter 08, in state d_t, now asks all S outputs h_s of the encod
     h_s, d_t (H,)  encoder's output at source token s, decoder's state at step t
     a_ts           a number, sums to 1 over s             S, T      lengths of source and target
 
-    python 09_attention_mechanism.py              # 5 to 6 minutes on a laptop, one core used
+    python 09_attention_mechanism.py              # about 7 minutes on a slow core
 
     data      multi30k: 29,000 train, 1,014 val, 1,000 test; 5,921 words in sources and ...
     epoch   train loss   grad norm   val loss   val forced accuracy   ...
