@@ -363,8 +363,9 @@ def measure_test(model, test: Split, splits: dict[str, list], epoch: int) -> tup
     for name, counts in {"single letters": letters, "groups of 1 to 3 letters": groups}.items():
         accuracy, their_right, _ = rb.ngram_regression(train_pairs, val_pairs, test_pairs, counts)
         baselines[name] = accuracy
-    scores = evaluate(model, test)
-    right = predict_logits(model, test).argmax(dim=1) == test.targets
+    logits = predict_logits(model, test)
+    scores = rb.classification_scores(logits, test.targets)
+    right = logits.argmax(dim=1) == test.targets
     interval = rb.paired_interval(right.cpu(), their_right)
     note = f"epoch {epoch}, chosen on validation"
     ru.print_test(scores, baselines, "accuracy", note, interval)

@@ -311,10 +311,13 @@ def predict_logits(model, split: Split, batch_size: int = 256) -> torch.Tensor:
     return logits
 
 
+def score(logits: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+    """Loss (nats per review), accuracy and macro-F1 of logits (N,) for targets (N,)."""
+    return rb.classification_scores(F.pad(logits[:, None], (1, 0)), targets)  # (N, 2): 0 and z
+
+
 def evaluate(model, split: Split) -> dict[str, float]:
-    """Loss (nats per review), accuracy and macro-F1 of a model on a split."""
-    logits = predict_logits(model, split)[:, None]  # (N, 1)
-    return rb.classification_scores(F.pad(logits, (1, 0)), split.targets)  # (N, 2): 0 and z
+    return score(predict_logits(model, split), split.targets)
 
 
 # %% [markdown]
@@ -394,8 +397,9 @@ def measure_test(model, test: Split, splits: dict[str, list], epoch: int) -> tup
         )  # fmt: skip
         accuracy, their_right, _ = rb.ngram_regression(train_pairs, val_pairs, test_pairs, tfidf)
         baselines[name] = accuracy
-    scores = evaluate(model, test)
-    right = (predict_logits(model, test) > 0) == (test.targets > 0)  # (N,)
+    logits = predict_logits(model, test)
+    scores = score(logits, test.targets)
+    right = (logits > 0) == (test.targets > 0)  # (N,)
     interval = rb.paired_interval(right.cpu(), their_right)
     ru.print_test(scores, baselines, "accuracy", f"epoch {epoch}, chosen on validation", interval)
     return {**scores, "minus_tfidf": list(interval)}, baselines

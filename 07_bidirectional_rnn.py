@@ -348,8 +348,9 @@ def measure_test(model, test: Split, splits: dict[str, list], epoch: int, other_
         their_answers = predict_logits(other.to(device), its_test).argmax(dim=1)
         their_right = (their_answers == its_test.targets).cpu().numpy()
         baselines[other_path] = float(their_right.mean())
-    scores = evaluate(model, test)
-    right = predict_logits(model, test).argmax(dim=1) == test.targets
+    logits = predict_logits(model, test)
+    scores = rb.classification_scores(logits, test.targets)
+    right = logits.argmax(dim=1) == test.targets
     interval = rb.paired_interval(right.cpu(), their_right)
     ru.print_test(scores, baselines, "accuracy", f"epoch {epoch}, chosen on validation", interval)
     return {**scores, "minus_last": list(interval)}, baselines

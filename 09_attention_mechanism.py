@@ -590,14 +590,14 @@ def load_splits(task, data, columns, dataset, data_dir, offline, max_examples) -
     return splits, ["characters", "characters"], task, False
 
 
-def build(splits, levels, source, config: dict, device) -> tuple:
+def build(splits, levels, source, attention_type, hidden_size, dropout, config: dict) -> tuple:
     """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
     min_freq = 2 if source == "multi30k" else 1  # a word met once teaches little
     vocabs = ru.build_vocabs(splits["train"], min_freq)  # none from val or test
-    sizes = {name: config[name] for name in ("attention_type", "hidden_size", "dropout")}
-    sizes.update(source_size=len(vocabs[0]), target_size=len(vocabs[1]))
+    sizes = {"source_size": len(vocabs[0]), "target_size": len(vocabs[1])}
+    sizes.update(attention_type=attention_type, hidden_size=hidden_size, dropout=dropout)
     about = {"config": config, "sizes": sizes, "vocabs": vocabs, "levels": levels}
-    return Seq2Seq(**sizes).to(device), about
+    return Seq2Seq(**sizes), about
 
 
 def load_model(path, device, task=None) -> tuple:
@@ -681,7 +681,10 @@ def main(argv=None) -> dict:
     if args.eval_only:
         model, about, best = load_model(args.path, device, asked)
     else:
-        model, about = build(splits, levels, source, config, device)
+        model, about = build(
+            splits, levels, source, args.attention_type, args.hidden_size, args.dropout, config
+        )
+        model.to(device)
     vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
     data = {part: ru.encode_pairs(splits[part], vocabs[0], vocabs[1], device) for part in splits}
     ru.print_pairs(data, vocabs, levels, source, args.max_length)

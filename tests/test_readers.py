@@ -502,11 +502,8 @@ def pairs_of(number: str, data, dataset="auto", data_dir=None) -> tuple:
     digits = [1] if number == "08" else []
     flags = [data, None, dataset, data_dir, True, None]
     splits, levels, source, embedded = script.load_splits("translate", *digits, *flags)
-    if number == "08":
-        _, about = script.build(splits, levels, source, 4, 0.0, {"data": data})
-    else:
-        config = {"data": data, "attention_type": "dot", "hidden_size": 4, "dropout": 0.0}
-        _, about = script.build(splits, levels, source, config, "cpu")
+    attention = ["dot"] if number == "09" else []
+    _, about = script.build(splits, levels, source, *attention, 4, 0.0, {"data": data})
     vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
     assert not embedded and set(levels) <= {"words", "characters"}
     return splits, {k: ru.encode_pairs(rows, *vocabs) for k, rows in splits.items()}, about
