@@ -39,7 +39,6 @@ import argparse
 import collections
 import itertools
 import random
-import sys
 import unicodedata
 import warnings
 from pathlib import Path
@@ -107,15 +106,6 @@ def load_sentences(data, dataset: str, data_dir, offline: bool, seed: int) -> tu
 # A *tokenizer* cuts a text into tokens, here words and punctuation marks:
 # "You can't!" -> you can ' t !  (Section 4 compares it with others.)
 #
-# **Pitfall.**  Splitting makes a new string for each occurrence of "the".  Interning keeps one
-# copy of each distinct word, and 25,000 film reviews then fit in memory as lists.
-# %%
-def tokenize(text: str) -> list[str]:
-    """Tokenise with basic_english; equal words are one object."""
-    return [sys.intern(word) for word in ru.basic_english(text)]
-
-
-# %% [markdown]
 # ### Vocabulary and indices
 # A *vocabulary* numbers the words, and *numericalising* replaces each word by its number.  An
 # index is a name, not a quantity: word 7 is not more than word 3.  Two indices are special: 0,
@@ -140,8 +130,9 @@ def study_vocabulary(tokens, num_train: int, vocab: ru.Vocab, example: str) -> d
             covered = sum(counts[:rank]) / sum(counts)
             print(f"{rank:7,}{counts[rank - 1]:14,}{counts[0] / rank:16,.1f}{covered:24.1%}")
     print(f"  unknown in the held-out sentences: {unknown:.1%} of the tokens")
-    indices = vocab(tokenize(example))
-    print(f"  tokens   {' '.join(tokenize(example))}")
+    example_words = ru.basic_english(example)
+    indices = vocab(example_words)
+    print(f"  tokens   {' '.join(example_words)}")
     print(f"  indices  {' '.join(str(index) for index in indices)}")
     print(f"  back     {' '.join(vocab.lookup_tokens(indices))}")
     return {"size": len(vocab), "train_words": len(counts), "unknown": unknown}
@@ -492,7 +483,7 @@ def main(argv=None) -> dict:
     texts = texts[: args.max_examples]
     num_train = len(texts) * 9 // 10
     print(f"{'split':<10}{num_train:,} train, {len(texts) - num_train:,} held out")
-    tokens = [tokenize(text) for text in texts]
+    tokens = [ru.basic_english(text) for text in texts]
     vocab = ru.Vocab.build(tokens[:num_train], min_freq=args.min_freq, max_size=args.max_vocab)
     example = EXAMPLE if groups else texts[-1][:60]
     vocabulary = study_vocabulary(tokens, num_train, vocab, example)

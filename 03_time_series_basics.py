@@ -18,11 +18,6 @@ Windows of L steps, and the K steps after each as its target (N windows, I = 1 f
                                                  at random     by time
       5 neighbours        GOOG                       +0.66       -0.10
       5 neighbours        10 random walks            +0.60       -0.55
-    Baselines on the test stretch: 239 windows
-                        one step ahead                               12 steps ahead
-                           MAE      RMSE      MASE   skill      t        RMSE   skill
-      linear AR          0.903      1.14     0.672   +0.37   +8.1        1.32   +0.82
-      persistence         1.45       1.8      1.08   +0.00   +0.0        7.49   +0.00
 
 Writes metrics.json and four figures to outputs/03_time_series_basics/; look at fooling.png first.
 
@@ -137,8 +132,6 @@ def describe_stationarity(prices: np.ndarray) -> dict[str, list[float]]:
         numbers.append(autocorrelation(values, 1)[1])
         rows[name] = [float(number) for number in numbers]
         print(f"  {name:<16}" + "".join(f"{number:9.2f}" for number in numbers))
-    early, late = rows["price (dollars)"][:2]
-    print(f"  What holds at {early:.0f} dollars need not hold at {late:.0f}.")
     return rows
 
 
@@ -148,17 +141,10 @@ def describe_stationarity(prices: np.ndarray) -> dict[str, list[float]]:
 # The past trains and the future tests, for that is how a forecast is used.  A window lies wholly
 # inside one stretch, so no training window holds a value of a later stretch.  (Some books leave a
 # gap between the stretches as well.  It is not needed against leaks, and costs data.)
-# %%
-def split_by_time(num_steps: int) -> dict[str, slice]:
-    """Cut T steps into 70 % train, 15 % val and 15 % test, in this order."""
-    train_end = int(0.70 * num_steps)
-    val_end = int(0.85 * num_steps)
-    parts = {"train": slice(0, train_end), "val": slice(train_end, val_end)}
-    parts["test"] = slice(val_end, num_steps)
-    return parts
-
-
-# %% [markdown]
+#
+# `rd.split_by_time` gives three slices: the first 70 % of the steps train, the next 15 % validate,
+# and the last 15 % test.
+#
 # ### Scaling
 # Networks learn best from numbers around 0 and of size 1: tanh is flat beyond 3.
 #
@@ -218,7 +204,7 @@ def assert_no_future(stretches: dict[str, slice], length: int, horizon: int) -> 
 def describe_examples(values: np.ndarray, scaler: Scaler, length: int, horizon: int) -> None:
     """Print the windows of each stretch with their shapes and the range of their values."""
     print(f"\nFrom the series to examples: (value - {scaler.shift:.2f}) / {scaler.scale:.2f}")
-    for name, stretch in split_by_time(len(values)).items():
+    for name, stretch in rd.split_by_time(len(values)).items():
         z = scaler.transform(values[stretch])
         inputs, targets = make_windows(z, length, horizon)
         shapes = f"inputs {inputs.shape!s:<13} targets {targets.shape!s:<13}"
@@ -252,7 +238,7 @@ def rmse(forecast, truth) -> float:
 
 def skill_of_both_splits(values: np.ndarray, model, seed: int) -> list[float]:
     """Fit and score a model on equally many windows, split at random and split by time."""
-    stretches = split_by_time(len(values))
+    stretches = rd.split_by_time(len(values))
     z = Scaler("standard", values[stretches["train"]]).transform(values[: stretches["val"].stop])
     inputs, targets = make_windows(z, LAB_LENGTH, LAB_HORIZON)
     change = targets[:, -1] - inputs[:, -1]  # (N,) what 12 days bring; persistence says 0
@@ -306,7 +292,7 @@ def compare_splits(prices: np.ndarray, num_walks: int, seed: int) -> dict[str, l
 # %%
 def forecast_next_day(values: np.ndarray, scaler: Scaler, model):
     """Fit on the training stretch; return scaled forecast, truth and today's value, each (N,)."""
-    stretches = split_by_time(len(values))
+    stretches = rd.split_by_time(len(values))
     z = scaler.transform(values)
     inputs, targets = make_windows(z[stretches["train"]], LAB_LENGTH, 1)
     model.fit(inputs, targets[:, 0])
@@ -321,7 +307,7 @@ def compare_scalers(prices: np.ndarray) -> dict[str, list[float]]:
     print("\nFooling yourself 2: scaling with the future  RMSE one day ahead, min-max scaling")
     print("  scaler fitted on      scaled     dollars     dollars, output kept in 0..1")
     results = {}
-    train = prices[split_by_time(len(prices))["train"]]
+    train = prices[rd.split_by_time(len(prices))["train"]]
     for name, known in {"everything": prices, "train only": train}.items():
         scaler = Scaler("minmax", known)
         forecast, truth, _ = forecast_next_day(prices, scaler, LinearRegression())
@@ -342,7 +328,7 @@ def compare_with_persistence(prices: np.ndarray) -> tuple[dict[str, list], np.nd
     from sklearn.linear_model import Ridge
     from sklearn.metrics import r2_score
 
-    scaler = Scaler("standard", prices[split_by_time(len(prices))["train"]])
+    scaler = Scaler("standard", prices[rd.split_by_time(len(prices))["train"]])
     scaled = forecast_next_day(prices, scaler, Ridge(alpha=1.0))
     forecast, truth, today = scaler.inverse(np.stack(scaled))  # (N,) each, in dollars
     print("\nFooling yourself 3: a fine R^2 on prices     R^2   RMSE one day ahead, dollars")
@@ -371,7 +357,7 @@ def compare_with_persistence(prices: np.ndarray) -> tuple[dict[str, list], np.nd
 def score_baselines(series: rd.Series, scaler: Scaler, length: int, horizon: int) -> dict:
     """Forecast the test stretch; print and return {baseline: scores}."""
     values = series.values[:, 0]  # (T,)
-    stretches = split_by_time(len(values))
+    stretches = rd.split_by_time(len(values))
     splits = {}
     for part, stretch in stretches.items():
         splits[part] = make_windows(scaler.transform(values[stretch]), length, horizon)
@@ -448,7 +434,7 @@ def plot_fooling(skills: dict, price_forecast: np.ndarray, plt):
 def load_series(data, column, date_column, dataset, num_steps, season, seed) -> rd.Series:
     """Return the series of the user's table `data`, else the one called `dataset`."""
     if data:
-        return rd.own_series(data, [column], date_column, season or 7)
+        return rd.own_series(data, column, [], date_column, season)
     if dataset == "stock":
         return rd.named_series(dataset, season)
     values = make_sine(num_steps, seed)[:, None]  # (T, 1)
@@ -484,12 +470,12 @@ def main(argv=None) -> dict:
     )  # fmt: skip
     values = series.values[:, 0]  # (T,)
     print(f"{'data':<10}{series.name}: {len(values):,} steps, {values[:5].round(2)} ...")
-    stretches = split_by_time(len(values))
+    stretches = rd.split_by_time(len(values))
     # One window in each stretch, two seasons for the decomposition, and something that varies.
-    rd.check_stretches(series, stretches, args.sequence_length + args.horizon, seasons=2)
+    rd.check_stretches(series, args.sequence_length + args.horizon, seasons=2)
     assert_no_future(stretches, args.sequence_length, args.horizon)
     _, prices = rd.load_goog()
-    early_prices = prices[split_by_time(len(prices))["train"]]
+    early_prices = prices[rd.split_by_time(len(prices))["train"]]
 
     # Whatever the eye learns from the later stretches leaks as well: it sees train alone.
     train = stretches["train"]

@@ -39,6 +39,7 @@ Next: 05_lstm_sentiment.py reads whole reviews, and this cell would forget their
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import time
 from collections import Counter, defaultdict
@@ -116,8 +117,7 @@ class Split(NamedTuple):
 
 
 def encode(pairs: list[tuple[str, str]], vocab: ru.Vocab, labels: list[str], device) -> Split:
-    """Turn (name, label) pairs into a Split; UserError for a label that is not in `labels`."""
-    rd.check_labels([label for _, label in pairs], labels, "the data")
+    """Turn (name, label) pairs into a Split."""
     names = [name for name, _ in pairs]
     inputs, lengths = ru.pad_batch([vocab(name) for name in names])
     targets = torch.tensor([labels.index(label) for _, label in pairs])
@@ -352,23 +352,17 @@ def measure_test(model, test: Split, splits: dict[str, list], epoch: int) -> tup
     """Print and return the scores on test, and {baseline: accuracy}.  Nothing is chosen later."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    train_pairs, val_pairs, test_pairs = splits["train"], splits["val"], splits["test"]
     letters = CountVectorizer(analyzer="char", lowercase=False)
     # "^" and "$" mark the ends of a name, so that a final "ov$" differs from "ov" within.
     marked = "^{}$".format
     groups = CountVectorizer(analyzer="char", ngram_range=(1, 3), preprocessor=marked)
-    train_labels = [label for _, label in train_pairs]
-    test_labels = [label for _, label in test_pairs]
-    baselines = {"majority label": rb.majority_accuracy(train_labels, test_labels)}
-    for name, counts in {"single letters": letters, "groups of 1 to 3 letters": groups}.items():
-        accuracy, their_right, _ = rb.ngram_regression(train_pairs, val_pairs, test_pairs, counts)
-        baselines[name] = accuracy
+    methods = {"single letters": letters, "groups of 1 to 3 letters": groups}
+    baselines, their_right = rb.classifier_baselines(splits, methods)
     logits = predict_logits(model, test)
     scores = rb.classification_scores(logits, test.targets)
     right = logits.argmax(dim=1) == test.targets
     interval = rb.paired_interval(right.cpu(), their_right)
-    note = f"epoch {epoch}, chosen on validation"
-    ru.print_test(scores, baselines, "accuracy", note, interval)
+    ru.print_test(scores, baselines, "accuracy", f"epoch {epoch}, chosen on validation", interval)
     return {**scores, "minus_groups": list(interval)}, baselines
 
 
@@ -451,13 +445,25 @@ def read_letter_by_letter(model, vocab, name: str) -> tuple[torch.Tensor, torch.
     return states[0].cpu(), probabilities.cpu()
 
 
-def predict(model, about: dict, names: list[str]) -> dict[str, dict]:
-    """Print the best labels after each letter of each name; return {name: {label: probability}}."""
+def label_names(model, about: dict, names: list[str]) -> list[tuple[str, float]]:
+    """The likeliest label of each name, and its probability."""
+    pairs = [(name, about["labels"][0]) for name in names]  # any label: nobody looks at it
+    split = encode(pairs, ru.Vocab(about["vocab"]), about["labels"], model.output.weight.device)
+    return ru.likeliest(predict_logits(model, split), about["labels"])
+
+
+def predict(model, about: dict, texts: list[str]) -> dict[str, dict]:
+    """Print the best labels after each letter of each name; return {text: {label: probability}}."""
+    if ru.wants_table(texts):
+        read = functools.partial(read_name, folded=about["folded"])
+        return ru.print_table(texts, read, functools.partial(label_names, model, about))
     labels = about["labels"]
     width = max(len(label) for label in labels)
     answers = {}
-    for text in names:
+    for text in ru.texts_asked(texts):
         name = read_name(text, about["folded"])
+        if not name:
+            raise ru.UserError(f"no letter from a to z in the name {text!r}; transcribe it")
         _, probabilities = read_letter_by_letter(model, ru.Vocab(about["vocab"]), name)  # (T, L)
         print(f"\n{name}")
         for t, row in enumerate(probabilities.tolist(), start=1):
@@ -503,11 +509,8 @@ def plot_gradients(lesson: dict, plt):
 # ## 5. Command line and main
 # %%
 def read_name(text: str, folded: bool) -> str:
-    """The letters of a name as the network reads them."""
-    name = rd.fold_to_ascii(text) if folded else " ".join(text.split())
-    if not name:
-        raise ru.UserError(f"no letter from a to z in the name {text!r}; transcribe it")
-    return name
+    """The letters of a name as the network reads them; none may be left."""
+    return rd.fold_to_ascii(text) if folded else " ".join(text.split())
 
 
 def load_names(data, columns, folded, dataset, data_dir, offline, max_examples):
@@ -528,6 +531,7 @@ def load_names(data, columns, folded, dataset, data_dir, offline, max_examples):
     else:
         rows, source, embedded = rd.load_dataset("names", dataset, data_dir, offline)
     pairs = sorted({(read_name(text, folded), label) for text, label in rows})
+    pairs = [(name, label) for name, label in pairs if name]
     print(f"{'data':<10}{source}: {len(rows):,} lines, {len(pairs):,} different (name, label)")
     rd.check_counts(pairs, source)
     splits = split_by_name(rd.thin_out(pairs, max_examples))
@@ -565,11 +569,19 @@ def build(splits: dict[str, list], hidden_size: int, dropout: float, config: dic
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    about, best = ru.load_best(path, TUTORIAL, "vocab", "labels", "folded")
-    with ru.restoring(path):
-        model = NameClassifier(**about["sizes"])
-        model.load_state_dict(best["weights"])
-    return model, about, best
+    return ru.load_model(path, TUTORIAL, NameClassifier, "vocab", "labels", "folded")
+
+
+def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
+    """Encode the splits; print the layers of the model and the first names."""
+    vocab = ru.Vocab(about["vocab"])
+    data = {}
+    for part, pairs in splits.items():
+        rd.check_labels([label for _, label in pairs], about["labels"], source)
+        data[part] = encode(pairs, vocab, about["labels"], model.output.weight.device)
+    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
+    ru.print_examples(data["train"], vocab, about["labels"], gap="")
+    return data
 
 
 def draw_figures(model, test: Split, about: dict, metrics: dict, lesson, folder, show) -> None:
@@ -607,13 +619,7 @@ def main(argv=None) -> dict:
         model, about, best = load_model(args.path)
     else:
         model, about = build(splits, args.hidden_size, args.dropout, config)
-    model.to(device)
-    vocab = ru.Vocab(about["vocab"])
-    labels = about["labels"]
-    data = {part: encode(pairs, vocab, labels, device) for part, pairs in splits.items()}
-    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
-    ru.print_examples(data["train"], vocab, labels, gap="")
-
+    data = introduce(model.to(device), about, splits, source)
     if not args.eval_only:
         history, best = train(
             model, data["train"], data["val"], args.epochs, args.lr, args.batch_size, args.clip,

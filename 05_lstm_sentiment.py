@@ -123,8 +123,7 @@ class Split(NamedTuple):
 
 
 def encode(pairs: list, vocab: ru.Vocab, labels: list[str], max_length: int, device) -> Split:
-    """Turn (words, label) pairs into a Split; UserError for a label that is not in `labels`."""
-    rd.check_labels([label for _, label in pairs], labels, "the data")
+    """Turn (words, label) pairs into a Split; of a long text, both ends are kept."""
     texts = [ru.keep_both_ends(words, max_length) for words, _ in pairs]
     inputs, lengths = ru.pad_batch([vocab(words) for words in texts])
     targets = torch.tensor([labels.index(label) for _, label in pairs])
@@ -311,13 +310,14 @@ def predict_logits(model, split: Split, batch_size: int = 256) -> torch.Tensor:
     return logits
 
 
-def score(logits: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
-    """Loss (nats per review), accuracy and macro-F1 of logits (N,) for targets (N,)."""
-    return rb.classification_scores(F.pad(logits[:, None], (1, 0)), targets)  # (N, 2): 0 and z
+def two_scores(logits: torch.Tensor) -> torch.Tensor:
+    """(N,) logits z -> (N, 2) scores: 0 and z."""
+    return F.pad(logits[:, None], (1, 0))
 
 
 def evaluate(model, split: Split) -> dict[str, float]:
-    return score(predict_logits(model, split), split.targets)
+    """Measure loss (nats per review), accuracy and macro-F1 of a model on a split."""
+    return rb.classification_scores(two_scores(predict_logits(model, split)), split.targets)
 
 
 # %% [markdown]
@@ -386,19 +386,15 @@ def measure_test(model, test: Split, splits: dict[str, list], epoch: int) -> tup
     """Print and return the scores on test, and {baseline: accuracy}.  Nothing is chosen later."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    train_pairs, val_pairs, test_pairs = splits["train"], splits["val"], splits["test"]
-    train_labels = [label for _, label in train_pairs]
-    test_labels = [label for _, label in test_pairs]
-    baselines = {"majority label": rb.majority_accuracy(train_labels, test_labels)}
+    methods = {}
     for name, longest in {"TF-IDF of words": 1, "TF-IDF of words and pairs": 2}.items():
-        tfidf = TfidfVectorizer(
+        methods[name] = TfidfVectorizer(
             ngram_range=(1, longest), max_features=100_000, sublinear_tf=True, lowercase=False,
             token_pattern="[^ ]+", dtype=np.float32,
         )  # fmt: skip
-        accuracy, their_right, _ = rb.ngram_regression(train_pairs, val_pairs, test_pairs, tfidf)
-        baselines[name] = accuracy
+    baselines, their_right = rb.classifier_baselines(splits, methods)
     logits = predict_logits(model, test)
-    scores = score(logits, test.targets)
+    scores = rb.classification_scores(two_scores(logits), test.targets)
     right = (logits > 0) == (test.targets > 0)  # (N,)
     interval = rb.paired_interval(right.cpu(), their_right)
     ru.print_test(scores, baselines, "accuracy", f"epoch {epoch}, chosen on validation", interval)
@@ -469,24 +465,32 @@ def read_word_by_word(model, vocab, words: list[str]) -> tuple[torch.Tensor, tor
     return model.output(summaries)[:, 0].sigmoid(), states[0]
 
 
-def predict(model, about: dict, texts: list[str]) -> dict[str, float]:
+def label_all(model, about: dict, texts: list[list[str]]) -> list[tuple[str, float]]:
+    """The likelier label of each text, a list of words, and its probability."""
+    vocab = ru.Vocab(about["vocab"])
+    max_length = about["config"]["max_length"]
+    pairs = [(words, about["labels"][0]) for words in texts]  # any label: nobody looks at it
+    split = encode(pairs, vocab, about["labels"], max_length, model.output.weight.device)
+    return ru.likeliest(two_scores(predict_logits(model, split)), about["labels"])
+
+
+def predict(model, about: dict, texts: list[str]) -> dict:
     """Print the answer to each text, and after each of its words; return {text: P(labels[1])}."""
+    if ru.wants_table(texts):
+        return ru.print_table(texts, ru.basic_english, lambda known: label_all(model, about, known))
     vocab = ru.Vocab(about["vocab"])
     labels = about["labels"]
     answers = {}
-    for text in texts:
+    for text in ru.texts_asked(texts):
         words = ru.basic_english(text) or ["<unk>"]  # there is always a word to read
         words = ru.keep_both_ends(words, about["config"]["max_length"])
         probabilities = read_word_by_word(model, vocab, words)[0].tolist()  # T numbers
-        answers[text] = probabilities[-1]
-        print(f"\n{labels[int(answers[text] > 0.5)]}  (P({labels[1]}) = {answers[text]:.3f})")
-        print("after each word, [in brackets] if the network reads <unk> in its place:")
-        parts = []
+        print(f"\nP({labels[1]}) after each word; the network reads <unk> in place of [a word]:")
         for word, index, p in zip(words, vocab(words), probabilities):
             shown = f"[{word}]" if index == ru.UNK else word
-            parts.append(f"{shown:>13} {p:.2f}")
-        for start in range(0, len(parts), 5):
-            print("".join(parts[start : start + 5]))
+            print(f"{shown:>16} {p:.2f} {'#' * round(20 * p)}")
+        print(f"{'answer':>16} {labels[int(p > 0.5)]}, P({labels[1]}) = {p:.3f}")
+        answers[text] = p
     return answers
 
 
@@ -518,13 +522,12 @@ def gates_over(model, vocab, words: list[str]) -> dict[str, torch.Tensor]:
 def plot_word_by_word(model, vocab, labels, words: list[str], title: str, plt):
     """From above: the answer after each word, the hidden states, and the three gates."""
     probabilities, states = read_word_by_word(model, vocab, words)  # (T,), (T, H)
-    states = states.cpu()
     units = states.std(dim=0).argsort(descending=True)[:10].tolist()  # those that change most
     figure, panels = plt.subplots(5, 1, figsize=(10, 10.5), sharex=True)
     panels[0].plot(probabilities.cpu(), "o-", ms=3, color=ru.BLUE)
     panels[0].axhline(0.5, color=ru.GREY, linestyle=":")
     panels[0].set(ylim=(0, 1), ylabel=f"P({labels[1]})")
-    ru.plot_heatmap(panels[1], states[:, units].T, units, words, "state h_t", "RdBu", -1, 1)
+    ru.plot_heatmap(panels[1], states[:, units].T.cpu(), units, words, "state h_t", "RdBu", -1, 1)
     for panel, (name, gate) in zip(panels[2:], gates_over(model, vocab, words).items()):
         ru.plot_heatmap(panel, gate[:, units].T, units, words, f"{name} gate", "viridis", 0, 1)
     for panel in panels[1:]:
@@ -562,19 +565,29 @@ def build(splits: dict[str, list], hidden_size, dropout, pooling, config: dict) 
     if len(vocab) == 2:  # padding and the unknown word
         raise ru.UserError(f"{config['data']}: no word appears twice; are spaces between words?")
     labels = sorted({label for _, label in splits["train"]})
-    sizes = {"vocab_size": len(vocab), "hidden_size": hidden_size, "dropout": dropout}
-    sizes.update(pooling=pooling)
+    sizes = {"vocab_size": len(vocab), "hidden_size": hidden_size}
+    sizes.update(dropout=dropout, pooling=pooling)
     about = {"config": config, "sizes": sizes, "vocab": vocab.get_itos(), "labels": labels}
     return ReviewClassifier(**sizes), about
 
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    about, best = ru.load_best(path, TUTORIAL, "vocab", "labels", flags=["max_length"])
-    with ru.restoring(path):
-        model = ReviewClassifier(**about["sizes"])
-        model.load_state_dict(best["weights"])
-    return model, about, best
+    return ru.load_model(path, TUTORIAL, ReviewClassifier, "vocab", "labels", flags=["max_length"])
+
+
+def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
+    """Encode the splits; print the layers of the model and the first reviews."""
+    vocab = ru.Vocab(about["vocab"])
+    max_length = about["config"]["max_length"]
+    device = model.output.weight.device
+    data = {}
+    for part, pairs in splits.items():
+        rd.check_labels([label for _, label in pairs], about["labels"], source)
+        data[part] = encode(pairs, vocab, about["labels"], max_length, device)
+    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
+    ru.print_examples(data["train"], vocab, about["labels"])
+    return data
 
 
 def draw_figures(model, test: Split, about: dict, metrics: dict, folder, show) -> None:
@@ -608,14 +621,7 @@ def main(argv=None) -> dict:
         model, about, best = load_model(args.path)
     else:
         model, about = build(splits, args.hidden_size, args.dropout, args.pooling, config)
-    model.to(device)
-    vocab = ru.Vocab(about["vocab"])
-    data = {}
-    for part, pairs in splits.items():
-        data[part] = encode(pairs, vocab, about["labels"], args.max_length, device)
-    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
-    ru.print_examples(data["train"], vocab, about["labels"])
-
+    data = introduce(model.to(device), about, splits, source)
     if not args.eval_only:
         history, best = train(
             model, data["train"], data["val"], args.epochs, args.lr, args.batch_size,

@@ -87,15 +87,6 @@ def make_sine(num_steps: int, seed: int) -> np.ndarray:
 # stretch.  A network learns best from numbers around 0 and of size 1: z = (y - shift) / scale,
 # with mean and standard deviation of the *training* stretch.
 # %%
-def split_by_time(num_steps: int) -> dict[str, slice]:
-    """Cut T steps into 70 % train, 15 % val and 15 % test, in this order."""
-    train_end = int(0.70 * num_steps)
-    val_end = int(0.85 * num_steps)
-    parts = {"train": slice(0, train_end), "val": slice(train_end, val_end)}
-    parts["test"] = slice(val_end, num_steps)
-    return parts
-
-
 class Scaler(NamedTuple):
     """Shift and scale of each of the I columns, and the way back."""
 
@@ -321,10 +312,10 @@ def calibrate(model, val: Split) -> torch.Tensor:
     return torch.from_numpy(np.quantile(errors.cpu().numpy(), [0.05, 0.95], axis=0)).float()
 
 
-def forecast_in_units(model, inputs, quantiles, scaler: Scaler) -> tuple[np.ndarray, np.ndarray]:
-    """Scaled windows -> forecasts (N, K), and the two ends of their 90 % intervals (2, N, K)."""
-    z = forecast_direct(model, inputs).cpu()
-    return scaler.to_units(z), scaler.to_units(z + quantiles[:, None])
+def forecast_in_units(model, inputs, quantiles, scaler: Scaler) -> np.ndarray:
+    """Scaled windows -> (3, N, K): forecasts, and the two ends of their 90 % intervals."""
+    z = forecast_direct(model, inputs).cpu()  # (N, K)
+    return scaler.to_units(torch.stack([z, z + quantiles[0], z + quantiles[1]]))
 
 
 # %% [markdown]
@@ -357,8 +348,9 @@ def train(
         )
         val_loss = evaluate(model, val_split)
         history.append({
-            "epoch": epoch, "train_loss": train_loss, "val_loss": val_loss,
-            "gradient_norm": gradient_norm, "seconds": round(time.perf_counter() - started, 3),
+            "epoch": epoch, "train_loss": train_loss, "gradient_norm": gradient_norm,
+            "val_loss": val_loss,
+            "seconds": round(time.perf_counter() - started, 3),
         })  # fmt: skip
         if val_loss < best["loss"]:
             best = {"epoch": epoch, "loss": val_loss, "weights": ru.snapshot(model)}
@@ -385,28 +377,30 @@ def train(
 def measure_test(model, series: rd.Series, splits, scaler: Scaler, quantiles) -> tuple:
     """Score network and baselines on test, and print it.  Nothing is chosen afterwards.
 
-    Returns {name: scores}, the network's forecasts (N, K) and its intervals (2, N, K).
+    Returns what metrics.json says of it, and the network's forecasts and intervals (3, N, K).
     """
     test = splits["test"]
     horizon = test.targets.shape[1]
-    forecast, bands = forecast_in_units(model, test.inputs, quantiles, scaler)
+    answers = forecast_in_units(model, test.inputs, quantiles, scaler)
     linear = rb.linear_forecast(splits["train"], splits["val"], test.inputs)  # (N, K) scaled
     values = series.values[:, 0]  # (T,)
-    forecasts = {"GRU": forecast, "linear AR": scaler.to_units(torch.from_numpy(linear))}
+    forecasts = {"GRU": answers[0], "linear AR": scaler.to_units(torch.from_numpy(linear))}
     forecasts.update(rb.naive_forecasts(values, test.now, horizon, series.season))
 
     truth = values[test.now[:, None] + np.arange(1, horizon + 1)]  # (N, K)
-    train_values = values[split_by_time(len(values))["train"]]
+    train_values = values[rd.split_by_time(len(values))["train"]]
     scores = rb.forecast_scores(forecasts, truth, float(np.abs(np.diff(train_values)).mean()))
     rb.print_forecast_scores(scores, f"test      {series.name}, {len(truth):,} windows")
     if series.source == "sine":
         share = scores["GRU"]["rmse"] / NOISE - 1
         print(f"  Nobody can forecast the noise, {NOISE}; the GRU's RMSE is {share:+.1%} from it.")
-    inside = (bands[0] <= truth) & (truth <= bands[1])  # (N, K)
+    inside = (answers[1] <= truth) & (truth <= answers[2])  # (N, K)
     scores["GRU"]["coverage"] = float(inside.mean())
     scores["GRU"]["by_horizon"]["coverage"] = inside.mean(axis=0).tolist()
     print(f"  The 90 % intervals hold {inside.mean():.1%} of the test values.")
-    return scores, forecast, bands
+    measured = {"test": scores.pop("GRU"), "baseline_scores": scores}
+    measured["baselines"] = {name: row["rmse"] for name, row in scores.items()}
+    return measured, answers
 
 
 # %% [markdown]
@@ -461,31 +455,32 @@ def plot_gates(model, window: torch.Tensor, name: str, plt):
 # The forecast of a share price follows every turn, and pictures like it sell.  Look closer: it
 # turns a day late.  It has found nothing better than the last price (03 measures this).
 # %%
-def plot_forecast(series: rd.Series, now: np.ndarray, forecast, bands, plt):
-    """The first and the last step ahead beside the truth."""
+def plot_forecast(series: rd.Series, now: np.ndarray, answers: np.ndarray, plt):
+    """The first and the last step ahead beside the truth; `answers` (3, N, K) as measured."""
     now = now[:120]  # more windows would be a black bar
     figure, rows = plt.subplots(2, 1, figsize=(9, 6.5))
-    for axes, k in zip(rows, (1, forecast.shape[1])):
+    for axes, k in zip(rows, (1, answers.shape[2])):
         times = series.times[now + k]
-        low, high = bands[:, :120, k - 1]
+        forecast, low, high = answers[:, :120, k - 1]
         axes.fill_between(times, low, high, color=ru.SKY, alpha=0.4, label="90 % interval")
         axes.plot(times, series.values[now + k, 0], color=ru.BLACK, lw=1.5, label="truth")
-        axes.plot(times, forecast[:120, k - 1], "--", color=ru.BLUE, label="forecast")
+        axes.plot(times, forecast, "--", color=ru.BLUE, label="forecast")
         axes.set(ylabel=series.name, title=f"steps ahead: {k}")
         axes.tick_params(axis="x", labelsize=8)
     rows[1].set_xlabel("time (start of the test stretch)")
-    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    handles, _ = rows[0].get_legend_handles_labels()
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     figure.suptitle("Does the forecast meet the truth?")
     return figure
 
 
-def draw_figures(model, series, test: Split, metrics, forecast, bands, folder, show) -> None:
+def draw_figures(model, series, test: Split, metrics, answers, folder, show) -> None:
     plt = ru.get_pyplot(show)
     scores = {"GRU": metrics["test"]}
     scores.update(metrics["baseline_scores"])
     title = "How does the error grow with the distance?  (test)"
     figures = {
-        "forecast": plot_forecast(series, test.now, forecast, bands, plt),
+        "forecast": plot_forecast(series, test.now, answers, plt),
         "gates": plot_gates(model, test.inputs[0], series.source, plt),
         "error_by_horizon": ru.plot_by_horizon(scores, series.name, title),
     }
@@ -499,30 +494,28 @@ def draw_figures(model, series, test: Split, metrics, forecast, bands, folder, s
 # %% [markdown]
 # ## 5. Command line and main
 # %%
-def load_series(data, column, features, date_column, dataset, num_steps, season, seed) -> rd.Series:
-    """Return the series of the user's table `data`, else the one called `dataset`."""
+def load_series(
+    data, column, features, date_column, dataset, num_steps, season, seed, window
+) -> rd.Series:
+    """The user's table `data`, else the series `dataset`; each stretch must hold a window."""
     if data:
-        others = [name for name in features or [] if name != column]
-        return rd.own_series(data, [column, *others], date_column, season or 7)
-    if dataset in ("stock", "mackey-glass"):
-        return rd.named_series(dataset, season, num_steps, seed)
-    values = make_sine(num_steps, seed)[:, None]  # (T, 1)
-    return rd.Series("sine", "sine (units)", values, np.arange(num_steps), season or 24)
+        series = rd.own_series(data, column, features, date_column, season)
+    elif dataset in ("stock", "mackey-glass"):
+        series = rd.named_series(dataset, season, num_steps, seed)
+    else:
+        values = make_sine(num_steps, seed)[:, None]  # (T, 1)
+        series = rd.Series("sine", "sine (units)", values, np.arange(num_steps), season or 24)
+    rd.check_stretches(series, window)
+    return series
 
 
-def make_splits(series: rd.Series, scaler: Scaler, length: int, horizon: int, device) -> dict:
-    """Scale the series, cut it into {"train", "val", "test": Split}, and print what is where."""
-    z = scaler.transform(series.values).to(device)  # (T, I)
-    print(f"data      {series.name}: {len(z):,} steps")
-    splits = {}
-    for part, stretch in split_by_time(len(z)).items():
-        splits[part] = make_windows(z, stretch, length, horizon)
-        steps = f"steps {stretch.start:,} to {stretch.stop - 1:,}"
-        print(f"{'':<10}{part}: {steps}, {len(splits[part].now):,} windows")
-    window = " ".join(f"{z:+.2f}" for z in splits["train"].inputs[0, -4:, 0].tolist())
-    target = " ".join(f"{z:+.2f}" for z in splits["train"].targets[0, :4].tolist())
-    print(f"example   scaled: ... {window} -> {target} ...")
-    return splits
+def newest_rows(about: dict, data, column, features, date_column) -> rd.Series:
+    """What a forecast goes on from: the table `data`, else the end of the training's series."""
+    if not data:
+        return rd.Series(**about["end"])
+    trained = about["config"]
+    column = column or trained["column"]
+    return rd.own_series(data, column, features or trained["features"], date_column, None)
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -551,36 +544,57 @@ def parse_args(argv=None) -> argparse.Namespace:
         raise ru.UserError("--data and --dataset are two series; give one of them")
     if (args.column or args.date_column or args.features) and not args.data:
         raise ru.UserError("--column, --date-column and --features belong to a file: add --data")
-    if args.data and not (args.column or ru.answers_alone(args, args.forecast)):
-        raise ru.UserError(f"--data {args.data}: name the column to forecast with --column")
     args.anchor = args.anchor or {"stock": "last", "mackey-glass": "none"}.get(args.dataset, "mean")
     args.horizon = max(args.horizon, args.forecast or 0)
     return args
 
 
-def build(series: rd.Series, horizon, hidden_size, anchor, dropout, config: dict) -> tuple:
+def build(series: rd.Series, config: dict) -> tuple:
     """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
-    scaler = Scaler.fit(series.values[split_by_time(len(series.values))["train"]])
-    sizes = {"num_features": len(scaler.shift), "horizon": horizon}
-    sizes.update(hidden_size=hidden_size, anchor=anchor, dropout=dropout)
-    about = {"config": config, "sizes": sizes, "scaler": scaler._asdict()}
+    scaler = Scaler.fit(series.values[rd.split_by_time(len(series.values))["train"]])
+    sizes = {name: config[name] for name in ("horizon", "hidden_size", "anchor", "dropout")}
+    sizes["num_features"] = len(scaler.shift)
     rows = series.values[-config["sequence_length"] :].tolist()  # --forecast goes on here
-    about["end"] = series._replace(values=rows, times=[str(series.times[-1])])._asdict()
+    end = series._replace(values=rows, times=[str(series.times[-1])])
+    about = {"config": config, "sizes": sizes, "scaler": scaler._asdict(), "end": end._asdict()}
     return Forecaster(**sizes), about
 
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    about, best = ru.load_best(path, TUTORIAL, "scaler", "end", flags=["sequence_length"])
-    with ru.restoring(path):
-        model = Forecaster(**about["sizes"])
-        model.load_state_dict(best["weights"])
+    flags = ["sequence_length", "column", "features"]
+    model, about, best = ru.load_model(path, TUTORIAL, Forecaster, "scaler", "end", flags=flags)
+    with ru.restoring(path):  # stop here where a stranger's file holds something else
+        end = rd.Series(**about["end"])
+        Scaler(**about["scaler"]).transform(np.array(end.values))
+        str(end.times[-1])
         best["quantiles"] = best["quantiles"].view(2, about["sizes"]["horizon"])
     return model, about, best
 
 
-def forecast_ahead(model, about: dict, quantiles, series: rd.Series, steps: int) -> dict:
-    """Print the forecast of the `steps` that follow the series, and return it as lists."""
+def introduce(model, about: dict, series: rd.Series) -> tuple[Scaler, dict[str, Split]]:
+    """Scale the series and cut it into windows; print what is where, and the model's layers."""
+    scaler = Scaler(**about["scaler"])
+    z = scaler.transform(series.values).to(model.output.weight.device)  # (T, I)
+    print(f"data      {series.name}: {len(z):,} steps")
+    length = about["config"]["sequence_length"]
+    horizon = about["sizes"]["horizon"]
+    splits = {}
+    for part, stretch in rd.split_by_time(len(z)).items():
+        splits[part] = make_windows(z, stretch, length, horizon)
+        steps = f"steps {stretch.start:,} to {stretch.stop - 1:,}"
+        print(f"{'':<10}{part}: {steps}, {len(splits[part].now):,} windows")
+    window = " ".join(f"{z:+.2f}" for z in splits["train"].inputs[0, -4:, 0].tolist())
+    target = " ".join(f"{z:+.2f}" for z in splits["train"].targets[0, :4].tolist())
+    print(f"example   scaled: ... {window} -> {target} ...")
+    ru.print_layers(model, splits["train"].inputs[:64])
+    return scaler, splits
+
+
+def predict(model, about: dict, best: dict, series: rd.Series, steps: int | None) -> dict | None:
+    """Print the forecast of the `steps` that follow the series; return {name: list}."""
+    if steps is None:  # not asked
+        return None
     length = about["config"]["sequence_length"]
     horizon = about["sizes"]["horizon"]
     if steps > horizon:  # nobody has measured how far to trust it there
@@ -591,74 +605,46 @@ def forecast_ahead(model, about: dict, quantiles, series: rd.Series, steps: int)
         raise ru.UserError(f"{series.source}: {len(rows)} rows, and the network reads {length}")
     scaler = Scaler(**about["scaler"])
     window = scaler.transform(rows)[None].to(model.output.weight.device)  # (1, L, I)
-    forecast, bands = forecast_in_units(model, window, quantiles, scaler)  # (1, K), (2, 1, K)
-    table = np.stack([forecast[0], bands[0, 0], bands[1, 0]])[:, :steps]  # (3, steps)
+    answers = forecast_in_units(model, window, best["quantiles"], scaler)[:, 0, :steps]
     last = f"{series.times[-1]!s:.16}, where it was {rows[-1, 0]:.6g}"
     print(f"\nforecast  {series.name} after {last}")
     print("  step    forecast     90 % interval")
-    for k, (value, low, high) in enumerate(table.T, start=1):
+    for k, (value, low, high) in enumerate(answers.T, start=1):
         print(f"  {k:+4d}  {value:10.4f}  {low:10.4f} to {high:.4f}")
-    return dict(zip(("forecast", "low", "high"), table.tolist()))
-
-
-def continue_series(path, steps, device, data, column, features, date_column) -> dict:
-    """Forecast with the checkpoint alone: what follows its own series, or the rows of `data`."""
-    model, about, best = load_model(path)
-    series = rd.Series(**about["end"])
-    if data:
-        column = column or about["config"]["column"]
-        if not column:
-            raise ru.UserError(f"--data {data}: name the column to forecast with --column")
-        features = features or about["config"]["features"]
-        series = load_series(data, column, features, date_column, None, 0, None, 0)
-    model.to(ru.get_device(device))
-    return forecast_ahead(model, about, best["quantiles"], series, steps)
+    return dict(zip(("forecast", "low", "high"), answers.tolist()))
 
 
 def main(argv=None) -> dict:
     args = parse_args(argv)
     if ru.answers_alone(args, args.forecast):
-        return continue_series(
-            args.path, args.forecast, args.device, args.data, args.column, args.features,
-            args.date_column,
-        )  # fmt: skip
+        model, about, best = load_model(args.path)
+        series = newest_rows(about, args.data, args.column, args.features, args.date_column)
+        return predict(model.to(ru.get_device(args.device)), about, best, series, args.forecast)
 
     device, config = ru.start_run(args, TUTORIAL, "forecast")
     series = load_series(
         args.data, args.column, args.features, args.date_column, args.dataset, args.num_steps,
-        args.season, args.seed,
+        args.season, args.seed, args.sequence_length + args.horizon,
     )  # fmt: skip
-    stretches = split_by_time(len(series.values))
-    rd.check_stretches(series, stretches, args.sequence_length + args.horizon)
     history = []
     if args.eval_only:
         model, about, best = load_model(args.path)
     else:
-        model, about = build(
-            series, args.horizon, args.hidden_size, args.anchor, args.dropout, config
-        )
-    scaler = Scaler(**about["scaler"])
-    splits = make_splits(series, scaler, args.sequence_length, args.horizon, device)
-    ru.print_layers(model.to(device), splits["train"].inputs[:64])
-
+        model, about = build(series, config)
+    scaler, splits = introduce(model.to(device), about, series)
     if not args.eval_only:
         history, best = train(
             model, splits["train"], splits["val"], args.epochs, args.lr, args.batch_size,
             args.clip, args.patience, about, args.path, args.save_model, args.resume,
         )  # fmt: skip
-    scores, forecast, bands = measure_test(model, series, splits, scaler, best["quantiles"])
-    results = {
+    measured, answers = measure_test(model, series, splits, scaler, best["quantiles"])
+    metrics = ru.write_metrics(args, TUTORIAL, series.source, False, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
-        "items_per_epoch": len(splits["train"].now), "test": scores.pop("GRU"),
-        "baseline_scores": scores, "baselines": {name: row["rmse"] for name, row in scores.items()},
-    }  # fmt: skip
-    if args.forecast:
-        results["forecast"] = forecast_ahead(model, about, best["quantiles"], series, args.forecast)
-    metrics = ru.write_metrics(args, TUTORIAL, series.source, False, results)
+        "items_per_epoch": len(splits["train"].now), **measured,
+        "forecast": predict(model, about, best, series, args.forecast),
+    })  # fmt: skip
     if not args.no_plots:
-        draw_figures(
-            model, series, splits["test"], metrics, forecast, bands, args.output_dir, args.show
-        )
+        draw_figures(model, series, splits["test"], metrics, answers, args.output_dir, args.show)
     return metrics
 
 
@@ -673,7 +659,7 @@ if __name__ == "__main__":
 # 2. Change one flag: `--sequence-length 5`.  How far from the noise are the network and the
 #    linear model now (RMSE / 0.2 - 1), and why do they agree?
 # 3. Explain a failure: `--anchor none` on sine.  What happens to the skill, and what share do
-#    the intervals hold?  Print the smallest and largest value of each stretch in `make_splits`.
+#    the intervals hold?  Print the smallest and largest value of each stretch in `introduce`.
 # 4. Modify the code: in `train`, let `calibrate` take its errors from `train_split`, and run
 #    `--dataset stock`.  What happens to the coverage on test, and why are the errors on the
 #    training stretch no use for that?  Then write a recursive forecast: take step 1 of

@@ -74,8 +74,7 @@ TUTORIAL = "07_bidirectional_rnn"
 # film reviews, and of a long one its first and last `max_length / 2` words.)
 #
 # ### From words to numbers
-# As in chapter 05, a vocabulary numbers the words.  Short texts are padded with 0 at their end, and
-# `lengths` keeps where each text ends.
+# As in chapter 05: a vocabulary numbers the words, 0 pads short texts, `lengths` keeps their ends.
 # %%
 class Split(NamedTuple):
     """One split as tensors."""
@@ -87,20 +86,28 @@ class Split(NamedTuple):
 
 
 def encode(pairs: list[tuple], vocab: ru.Vocab, labels: list[str], device) -> Split:
-    """Turn (words, label) pairs into a Split; UserError for a label that is not in `labels`."""
-    rd.check_labels([label for _, label in pairs], labels, "the data")
+    """Turn (words, label) pairs into a Split."""
     texts = [words for words, _ in pairs]
     inputs, lengths = ru.pad_batch([vocab(words) for words in texts])
     targets = torch.tensor([labels.index(label) for _, label in pairs])
     return Split(texts, inputs.to(device), lengths.to(device), targets.to(device))
 
 
+def encode_splits(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
+    """Encode the splits of a source for a model, which must know all of their labels."""
+    vocab = ru.Vocab(about["vocab"])
+    data = {}
+    for part, pairs in splits.items():
+        rd.check_labels([label for _, label in pairs], about["labels"], source)
+        data[part] = encode(pairs, vocab, about["labels"], model.output.weight.device)
+    return data
+
+
 # %% [markdown]
 # ## 2. Model
 # ### Two LSTMs that read towards each other
 # The LSTM of chapter 05 knows, at word t, the words 1 to t.  A second LSTM with weights of its
-# own reads the text from its end, and knows the words T to t.  Side by side, the two states know
-# the whole text, seen from word t.
+# own reads the text from its end, and knows the words T to t.  Together they know the whole text.
 #
 #     h_t^f = LSTM_f(x_t, h_{t-1}^f)    t = 1 ... T     forward
 #     h_t^b = LSTM_b(x_t, h_{t+1}^b)    t = T ... 1     backward
@@ -323,8 +330,8 @@ def train(
 # %% [markdown]
 # ### What the network has to beat
 # It has to beat the most frequent label, and logistic regression on words and pairs of neighbours.
-# With pairs such as "how many", a linear model is strong here.  Its strength of regularisation is
-# chosen on validation, as the network's epoch is.
+# With pairs such as "how many", a linear model is strong here.  C (regularisation) is chosen on
+# validation, as the network's epoch is.
 #
 # An accuracy of 0.89 on 500 questions is uncertain by 0.03.  But both methods answer the same
 # questions, so compare them question by question: where both are right, nothing differs.  The
@@ -334,19 +341,15 @@ def measure_test(model, test: Split, splits: dict[str, list], epoch: int, other_
     """Print and return the scores on test, and {baseline: accuracy}.  Nothing is chosen later."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    train_pairs, val_pairs, test_pairs = splits["train"], splits["val"], splits["test"]
-    train_labels = [label for _, label in train_pairs]
-    test_labels = [label for _, label in test_pairs]
-    baselines = {"majority label": rb.majority_accuracy(train_labels, test_labels)}
     ngrams = CountVectorizer(ngram_range=(1, 2), token_pattern="[^ ]+", lowercase=False)
-    accuracy, their_right, _ = rb.ngram_regression(train_pairs, val_pairs, test_pairs, ngrams)
-    baselines["words and pairs, logistic regression"] = accuracy
+    methods = {"words and pairs, logistic regression": ngrams}
+    baselines, their_right = rb.classifier_baselines(splits, methods)
     if other_path:  # another checkpoint: it is the last of the baselines
         other, about, _ = load_model(other_path)
-        device = test.inputs.device
-        its_test = encode(test_pairs, ru.Vocab(about["vocab"]), about["labels"], device)
-        their_answers = predict_logits(other.to(device), its_test).argmax(dim=1)
-        their_right = (their_answers == its_test.targets).cpu().numpy()
+        other.to(test.inputs.device)
+        its_test = encode_splits(other, about, {"test": splits["test"]}, other_path)["test"]
+        its_answers = predict_logits(other, its_test).argmax(dim=1)
+        their_right = (its_answers == its_test.targets).cpu().numpy()
         baselines[other_path] = float(their_right.mean())
     logits = predict_logits(model, test)
     scores = rb.classification_scores(logits, test.targets)
@@ -389,14 +392,14 @@ class StateReader(TextClassifier):
 def direction_lesson(data: dict[str, Split], vocab, labels, seed: int) -> tuple:
     """Train six small models; return their results, and the last: both directions, at the blank."""
     test = data["test"]
-    device = test.inputs.device
     sampler = ru.BucketBatchSampler(data["train"].lengths.cpu(), 64, seed=seed)
     results = []
     print(f"\n{'lesson':<10}state read     direction  test accuracy")
     for place, blank_idx in {"states[:, -1]": None, "at the blank": vocab["____"]}.items():
         for direction in ("forward", "backward", "both"):
             ru.set_seed(seed)
-            model = StateReader(blank_idx, len(vocab), len(labels), direction).to(device)
+            model = StateReader(blank_idx, len(vocab), len(labels), direction)
+            model.to(test.inputs.device)
             optimizer = torch.optim.Adam(model.parameters())
             for epoch in (1, 2, 3):
                 train_epoch(model, data["train"], sampler, optimizer, epoch, 3, 1e-2, 64, 1.0)
@@ -543,24 +546,39 @@ def build(splits: dict, hidden_size, num_layers, dropout, direction, config: dic
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    about, best = ru.load_best(path, TUTORIAL, "vocab", "labels", flags=["max_length"])
-    with ru.restoring(path):
-        model = TextClassifier(**about["sizes"])
-        model.load_state_dict(best["weights"])
-    return model, about, best
+    return ru.load_model(path, TUTORIAL, TextClassifier, "vocab", "labels", flags=["max_length"])
+
+
+def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
+    """Encode the splits; print the layers of the model and the first texts."""
+    data = encode_splits(model, about, splits, source)
+    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
+    ru.print_examples(data["train"], ru.Vocab(about["vocab"]), about["labels"])
+    return data
+
+
+def answer_logits(model, about: dict, texts: list[list[str]]) -> torch.Tensor:
+    """The logits (N, L) of N texts, lists of words."""
+    max_length = about["config"]["max_length"]
+    labels = about["labels"]
+    # Any label will do in the pairs: nobody looks at it.
+    pairs = [(ru.keep_both_ends(words, max_length), labels[0]) for words in texts]
+    split = encode(pairs, ru.Vocab(about["vocab"]), labels, model.output.weight.device)
+    return predict_logits(model, split)
 
 
 def predict(model, about: dict, texts: list[str]) -> dict[str, dict]:
     """Print the likeliest labels of each text; return {text: {label: probability}}."""
-    vocab = ru.Vocab(about["vocab"])
-    labels = about["labels"]
+    if ru.wants_table(texts):
+
+        def label_all(known: list[list[str]]) -> list[tuple[str, float]]:
+            return ru.likeliest(answer_logits(model, about, known), about["labels"])
+
+        return ru.print_table(texts, ru.basic_english, label_all)
     answers = {}
-    for text in texts:
-        words = ru.keep_both_ends(read_words(text, "--predict"), about["config"]["max_length"])
-        # Any label will do in the pair: nobody looks at it.
-        split = encode([(words, labels[0])], vocab, labels, model.output.weight.device)
-        probabilities = predict_logits(model, split)[0].softmax(dim=0).tolist()  # L numbers
-        answers[text] = dict(zip(labels, probabilities))
+    for text in ru.texts_asked(texts):
+        logits = answer_logits(model, about, [read_words(text, "--predict")])  # (1, L)
+        answers[text] = dict(zip(about["labels"], logits[0].softmax(dim=0).tolist()))
         ranked = sorted(answers[text].items(), key=lambda item: -item[1])[:6]
         print(f"\n{text[:300]}\n  {', '.join(f'{name} {share:.1%}' for name, share in ranked)}")
     return answers
@@ -600,19 +618,17 @@ def main(argv=None) -> dict:
         model, about = build(
             splits, args.hidden_size, args.num_layers, args.dropout, args.direction, config
         )
-    model.to(device)
-    vocab, labels = ru.Vocab(about["vocab"]), about["labels"]
-    data = {part: encode(pairs, vocab, labels, device) for part, pairs in splits.items()}
     if args.lesson:
-        results, reader = direction_lesson(data, vocab, labels, args.seed)
+        data = encode_splits(model.to(device), about, splits, source)
+        labels = about["labels"]
+        results, reader = direction_lesson(data, ru.Vocab(about["vocab"]), labels, args.seed)
         metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {"lesson": results})
         if not args.no_plots:
             figure = plot_word_by_word(reader, data["test"], [0], labels, "", args.show)
             ru.save_figures({"direction": figure}, args.output_dir, args.show)
         return metrics
 
-    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
-    ru.print_examples(data["train"], vocab, labels)
+    data = introduce(model.to(device), about, splits, source)
     if not args.eval_only:
         history, best = train(
             model, data["train"], data["val"], args.epochs, args.lr, args.batch_size,
@@ -625,7 +641,7 @@ def main(argv=None) -> dict:
         "items_per_epoch": len(splits["train"]), "baselines": baselines, "test": test,
     })  # fmt: skip
     if not args.no_plots:
-        draw_figures(model, data["test"], labels, metrics, args.output_dir, args.show)
+        draw_figures(model, data["test"], about["labels"], metrics, args.output_dir, args.show)
     predict(model, about, args.predict or [])
     return metrics
 

@@ -39,6 +39,7 @@ Next: 09_attention_mechanism.py lets the decoder look back at the source.
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import time
 
@@ -47,8 +48,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-import rnn_baselines as rb
 import rnn_data as rd
+import rnn_pairs as rp
 import rnn_utils as ru
 
 TUTORIAL = "08_seq2seq_basic"
@@ -105,7 +106,7 @@ def draw_sums(count: int, lengths, seed: int) -> list[str]:
 # hard, and of short ones there are few.  (Validation and test draw all lengths alike.)  Pairs
 # whose source is in validation or test are left out.
 # %%
-def fresh_pairs(task: str, count: int, digits: int, seed: int, splits: dict, vocabs, device):
+def fresh_pairs(task: str, count: int, digits: int, seed: int, data: dict, vocabs):
     """Return a function that draws about `count` training pairs for an epoch, as a PairSplit.
 
     The same epoch of the same seed gets the same pairs, so a resumed run repeats them.
@@ -113,15 +114,17 @@ def fresh_pairs(task: str, count: int, digits: int, seed: int, splits: dict, voc
     """
     if task == "translate":
         return None
-    held_out = {source for source, _ in splits["val"] + splits["test"]}
+    held_out = {source for source, _ in data["val"].pairs + data["test"].pairs}
+    source_vocab = ru.Vocab(vocabs[0])
+    target_vocab = ru.Vocab(vocabs[1])
     lengths = []
     for length in range(1, digits + 1):
         lengths += [length] * length
 
-    def draw(epoch: int) -> ru.PairSplit:
+    def draw(epoch: int) -> rp.PairSplit:
         pairs = draw_pairs(task, count, lengths, seed * 1_000_003 + epoch)
         new = [(source, target) for source, target in pairs if source not in held_out]
-        return ru.encode_pairs(new, vocabs[0], vocabs[1], device)
+        return rp.encode_pairs(new, source_vocab, target_vocab, data["val"].sources.device)
 
     return draw
 
@@ -135,7 +138,7 @@ def fresh_pairs(task: str, count: int, digits: int, seed: int, splits: dict, voc
 # - `<eos>` (index 3, end of sequence) is the token that it writes when it is done.  Nobody tells
 #   it how long the answer is, so it must learn to stop.
 #
-# `ru.encode_pairs` puts them around each target: "51" becomes <bos> 5 1 <eos>.
+# `rp.encode_pairs` puts them around each target: "51" becomes <bos> 5 1 <eos>.
 #
 # **One target has two roles.**  At each step the decoder reads a token and has to write the next:
 # it reads <bos> 5 1 and writes 5 1 <eos>.  So all but the last token are its input, and all but
@@ -214,11 +217,9 @@ class Seq2Seq(nn.Module):
 # there is nothing to predict in the padding behind the short ones.  So we keep only the scores
 # at real tokens: a mask picks N of the B x T positions.
 # %%
-def predict_next(model, split: ru.PairSplit, rows: list[int]):
+def predict_next(model, split: rp.PairSplit, rows: list[int]):
     """Return the logits (N, V) and the right tokens (N,) at the N real steps of some rows."""
-    lengths = split.source_lengths[rows]  # (B,)
-    sources = split.sources[rows, : lengths.max()]  # (B, S)
-    targets = split.targets[rows, : split.target_lengths[rows].max()]  # (B, T + 1)
+    sources, lengths, targets = split.batch(rows)  # (B, S), (B,), (B, T + 1)
     logits = model(sources, lengths, targets)  # (B, T, V)
     wanted = targets[:, 1:]  # (B, T), the decoder's input shifted by one
     real = wanted != ru.PAD
@@ -231,7 +232,7 @@ def predict_next(model, split: ru.PairSplit, rows: list[int]):
 # packing, and no step is wasted on padding.
 # %%
 def train_epoch(
-    model, split: ru.PairSplit, optimizer, epoch: int, epochs: int, lr: float, batch_size: int,
+    model, split: rp.PairSplit, optimizer, epoch: int, epochs: int, lr: float, batch_size: int,
     clip: float, seed: int,
 ) -> tuple[float, float]:  # fmt: skip
     """Train on every pair once; return the mean loss (nats per token) and gradient norm."""
@@ -267,7 +268,7 @@ def train_epoch(
 # next token is the right one, if all tokens before it are right.
 # %%
 @torch.no_grad()
-def evaluate(model, split: ru.PairSplit) -> dict[str, float]:
+def evaluate(model, split: rp.PairSplit) -> dict[str, float]:
     """Measure loss (nats per token) and accuracy with teacher forcing."""
     model.eval()
     loss_sum = 0.0
@@ -286,37 +287,33 @@ def evaluate(model, split: ru.PairSplit) -> dict[str, float]:
 # In use there is no target to read: the decoder reads the token that it has just written.
 # Greedy decoding takes the likeliest token at each step.  (Chapter 09 shows beam search.)  A whole
 # batch goes through each step together.  A row that has written <eos> runs on until the last row
-# is done, and what it writes after its <eos> is cut off.
+# is done.  What it writes after its <eos> is cut off (by `rp.answer`), and does not count.
+#
+# The probability of a whole answer is the product of those of its tokens, <eos> included.  We
+# add logarithms, because a product of many numbers below 1 soon becomes too small for a computer.
 # %%
 @torch.no_grad()
-def greedy(model, sources, lengths, max_length: int) -> torch.Tensor:
-    """(B, S), (B,) -> (B, T) tokens written, T at most `max_length`; <eos> ends an answer."""
+def greedy(model, sources, lengths, max_length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, S), (B,) -> (B, T) tokens written, T at most `max_length`, and log p(answer), (B,).
+
+    <eos> ends an answer; what stands behind it is no part of it.
+    """
+    model.eval()
     state = model.encode(sources, lengths)
     token = sources.new_full((len(sources), 1), ru.BOS)  # (B, 1)
     done = torch.zeros_like(token, dtype=torch.bool)
+    log_p = torch.zeros(token.shape, device=sources.device)  # (B, 1)
     written = []
     for _ in range(max_length):
         logits, state = model.decode(token, state)  # (B, 1, V)
         token = logits.argmax(dim=2)  # (B, 1)
         written.append(token)
+        likeliest = logits.log_softmax(dim=2).amax(dim=2)  # (B, 1), log p of that token
+        log_p = log_p + likeliest.masked_fill(done, 0.0)
         done = done | (token == ru.EOS)
         if done.all():
             break
-    return torch.cat(written, dim=1)
-
-
-def answer(model, split: ru.PairSplit, target_vocab, max_length: int) -> list[tuple]:
-    """Answer each source of a split, without a look at its target, by a tuple of tokens."""
-    model.eval()
-    outputs = [()] * len(split.pairs)
-    for rows in ru.BucketBatchSampler(split.source_lengths.cpu(), 256, equal=True):
-        lengths = split.source_lengths[rows]
-        written = greedy(model, split.sources[rows, : lengths[0]], lengths, max_length)
-        for row, line in zip(rows, written.tolist()):
-            if ru.EOS in line:
-                line = line[: line.index(ru.EOS)]
-            outputs[row] = tuple(target_vocab.lookup_tokens(line))
-    return outputs
+    return torch.cat(written, dim=1), log_p.squeeze(1)
 
 
 # %% [markdown]
@@ -335,11 +332,11 @@ def answer(model, split: ru.PairSplit, target_vocab, max_length: int) -> list[tu
 #   82 % of the answers are.
 # - *token accuracy*: the share of target tokens that have the same place in the answer.
 # - *BLEU*: a sentence has many right translations, and one word too many shifts all that follow.
-#   So BLEU counts groups of words wherever they stand (its formula is in `rb.bleu`).  Ours is
-#   computed on lower-case tokens; do not compare it with published figures.
+#   So BLEU counts groups of words wherever they stand (its formula is in `rnn_baselines.bleu`).
+#   Ours is computed on lower-case tokens; do not compare it with published figures.
 # %%
 def train(
-    model, train_split: ru.PairSplit, val_split: ru.PairSplit, epochs: int, lr: float,
+    model, train_split: rp.PairSplit, val_split: rp.PairSplit, epochs: int, lr: float,
     batch_size: int, clip: float, patience: int, seed: int, about: dict, path=None,
     save_model=False, resume=False, draw=None,
 ) -> tuple[list[dict], dict]:  # fmt: skip
@@ -401,35 +398,16 @@ def train(
 #   inside the lengths of training, and a larger one does not, room is what it lacked.
 #   `--task translate` shows it as well: the longer the sentence, the lower BLEU.
 # %%
-def score_test(model, data: dict, vocabs, level, max_length, note: str) -> tuple:
-    """Answer the sources of test, the first look at it; print the scores, and those by length.
-
-    Returns the scores, the baselines, the answers, and {source length: score}.
-    """
-    scores = evaluate(model, data["test"])
-    outputs = answer(model, data["test"], vocabs[1], max_length)
-    scores, baselines = rb.report_answers(data, outputs, scores, level, note)
-    curve = score_by_length(model, data, "test", outputs, vocabs, level, max_length)
-    rb.print_by_length(curve, "test", level)
-    return scores, baselines, outputs, curve
+def score_test(model, data: dict, about: dict, max_length: int, epoch: int) -> dict:
+    """Answer the sources of test, the first look at it; print and return the scores."""
+    decode = functools.partial(greedy, model, max_length=max_length)
+    note = f"epoch {epoch}, chosen on validation"
+    scores, _ = rp.score_test(data, decode, evaluate(model, data["test"]), about, note)
+    return scores
 
 
-def score_by_length(model, data: dict, part: str, outputs, vocabs, level, max_length) -> dict:
-    """Return {source length: score} for the answers to a part of the data, "val" or "test".
-
-    The longer numbers of a toy task are answered, too.  Of sentences there are few of one
-    length, so four lengths are put together.
-    """
-    measure = rb.main_measure(level)
-    pairs = data[part].pairs
-    if "longer" not in data:
-        return rb.scores_by_length(pairs, outputs, measure, width=4, fewest=20)
-    further = answer(model, data["longer"], vocabs[1], max_length)
-    return rb.scores_by_length(pairs + data["longer"].pairs, outputs + further, measure)
-
-
-def compare_capacity(fit, data: dict, vocabs, level: str, dropout: float, max_length: int) -> dict:
-    """Train a network of each hidden size by `fit`; return {name: its history and curve}.
+def compare_capacity(data: dict, about: dict, max_length: int) -> dict:
+    """Train a network of each hidden size; return {name: its history and curve}.
 
     All else stays the same: pairs, seed, epochs, schedule.  Scores are those on validation.
     """
@@ -437,13 +415,14 @@ def compare_capacity(fit, data: dict, vocabs, level: str, dropout: float, max_le
     for hidden_size in (16, 32, 64, 128):
         name = f"hidden size {hidden_size}"
         print(f"\n{name}")
-        model = Seq2Seq(len(vocabs[0]), len(vocabs[1]), hidden_size, dropout)
-        history, _ = fit(model.to(data["val"].sources.device))
-        outputs = answer(model, data["val"], vocabs[1], max_length)
-        curve = score_by_length(model, data, "val", outputs, vocabs, level, max_length)
+        sizes = dict(about["sizes"], hidden_size=hidden_size)
+        model = Seq2Seq(**sizes).to(data["val"].sources.device)
+        history, _ = fit(model, data, about)
+        decode = functools.partial(greedy, model, max_length=max_length)
+        _, curve = rp.score_by_length(data, "val", decode, about)
         results[name] = {"history": history, "by_length": curve}
     for name, result in results.items():
-        rb.print_by_length(result["by_length"], f"validation, {name}", level)
+        rp.print_by_length(result["by_length"], f"validation, {name}", about["levels"][1])
     return results
 
 
@@ -460,7 +439,7 @@ def principal_components(states: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def plot_states(model, split: ru.PairSplit, unit: str, title: str, plt):
+def plot_states(model, split: rp.PairSplit, unit: str, title: str, plt):
     """Draw the last states of all sources of one length, coloured by the first target token."""
     model.eval()
     # The shortest length with at least 60 sources, so that there is something to see.
@@ -491,6 +470,7 @@ def plot_states(model, split: ru.PairSplit, unit: str, title: str, plt):
 #     i am cold.      j'ai froid.
 #     who is there?   qui est là ?
 # %%
+SIZES = ("hidden_size", "dropout")  # the flags that Seq2Seq takes
 TOY = {"hidden_size": 128, "dropout": 0.0, "batch_size": 32, "lr": 6e-3, "patience": 0}
 TRANSLATE = {"hidden_size": 256, "dropout": 0.4, "batch_size": 64, "lr": 2e-3, "patience": 4}
 QUICK = {"dataset": "embedded", "epochs": 4, "hidden_size": 32, "max_examples": 2000, "digits": 4}
@@ -501,23 +481,16 @@ def parse_args(argv=None) -> argparse.Namespace:
     add = parser.add_argument_group("this chapter").add_argument
     tasks = ("reverse", "copy", "add", "translate")
     add("--task", choices=tasks, help="without it: reverse, or translate with --data")
-    add("--predict", nargs="+", metavar="TEXT", help="answer these")
+    add("--predict", nargs="+", metavar="TEXT", help="answer these; -: lines of stdin")
     add("--digits", type=ru.at_least(1), help="longest number in training (20; add: 2)")
-    add("--max-length", type=ru.at_least(2), default=60, help="longest answer, in tokens")
     add("--compare", choices=("capacity",), help="also train networks of four hidden sizes")
-    ru.add_training_flags(parser, epochs=30, clip=1, **TOY)
-    own = "pairs of your own, to translate: a file with tabs, or two parallel files"
-    ru.add_data_flags(parser, "multi30k", own, columns=None)
-    ru.add_checkpoint_flags(parser, TUTORIAL)
-    ru.add_run_flags(parser)
+    rp.add_flags(parser, TUTORIAL, epochs=30, **TOY)
 
     args = ru.parse_arguments(parser, argv, QUICK)
-    sentences = args.data or args.dataset == "multi30k"
-    if sentences and args.task not in (None, "translate"):
-        raise ru.UserError(f"--data and multi30k are translated; drop --task {args.task}")
+    rp.check_task(args.task, args.data, args.dataset)
     if args.compare and args.eval_only:
         raise ru.UserError("--compare trains models, and --eval-only none; drop one of them")
-    if sentences or args.task == "translate":
+    if args.task == "translate" or args.data or args.dataset == "multi30k":
         parser.set_defaults(task="translate", **TRANSLATE)
     elif not args.eval_only:  # a checkpoint knows its task
         digits = 2 if args.task == "add" else 20
@@ -526,86 +499,60 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def load_splits(task, digits, data, columns, dataset, data_dir, offline, max_examples) -> tuple:
-    """Return (splits, levels, source, embedded).
+    """Return (splits, levels, source, embedded), as rp.sentence_pairs does.
 
-    splits   {"train", "val", "test": pairs of token tuples}; in a toy task also "longer"
-    levels   what the tokens of source and target are: "words" or "characters"
+    In a toy task there are also "longer" pairs: longer than any in training.
     """
     if task == "translate":
-        return rd.sentence_pairs(data, columns, dataset, data_dir, offline, max_examples)
-    splits = rd.split_pairs(draw_pairs(task, 3 * max_examples, range(1, digits + 1)))
+        return rp.sentence_pairs(data, columns, dataset, data_dir, offline, max_examples)
+    splits = rp.split_pairs(draw_pairs(task, 3 * max_examples, range(1, digits + 1)))
     beyond = range(digits + 1, digits + max(2, digits // 2) + 1)  # digits, as in no training pair
     splits["longer"] = draw_pairs(task, 1000, beyond)
     return splits, ["characters", "characters"], task, False
 
 
-def build(splits, levels, source, hidden_size: int, dropout: float, config: dict) -> tuple:
-    """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
-    min_freq = 2 if source == "multi30k" else 1  # a word met once teaches little
-    vocabs = ru.build_vocabs(splits["train"], min_freq)  # none from val or test
-    sizes = {"source_size": len(vocabs[0]), "target_size": len(vocabs[1])}
-    sizes.update(hidden_size=hidden_size, dropout=dropout)
-    about = {"config": config, "sizes": sizes, "vocabs": vocabs, "levels": levels}
-    return Seq2Seq(**sizes), about
-
-
-def load_model(path, task=None) -> tuple:
-    """Rebuild the model of a checkpoint; return it, `about`, and the best epoch.
-
-    Raises UserError if another `task` is asked for than the one it was trained for.
-    """
-    about, best = ru.load_best(path, TUTORIAL, "vocabs", "levels")
-    with ru.restoring(path):
-        model = Seq2Seq(**about["sizes"])
-        model.load_state_dict(best["weights"])
-        trained_for = about["config"]["task"]
-    if task not in (None, trained_for):
-        raise ru.UserError(f"{path}: trained for {trained_for}, and cannot {task}")
-    return model, about, best
+def fit(
+    model, data: dict, about: dict, path=None, save_model=False, resume=False
+) -> tuple[list[dict], dict]:
+    """Call `train` with the flags in `about`; return the history and the best epoch."""
+    config = about["config"]
+    draw = fresh_pairs(
+        config["task"], config["max_examples"], config["digits"], config["seed"], data,
+        about["vocabs"],
+    )  # fmt: skip
+    return train(
+        model, data["train"], data["val"], config["epochs"], config["lr"], config["batch_size"],
+        config["clip"], config["patience"], config["seed"], about, path, save_model, resume, draw,
+    )  # fmt: skip
 
 
 def predict(model, about: dict, texts: list[str], max_length: int) -> dict[str, str]:
     """Print the answer to each text; return {text: answer}."""
-    vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
-    gap = " " if about["levels"][1] == "words" else ""
-    answers = {}
-    for text in ru.texts_asked(texts):
-        print(f"\n{text}")
-        split = ru.encode_text(text, vocabs, about["levels"][0], model.output.weight.device)
-        (output,) = answer(model, split, vocabs[1], max_length)
-        answers[text] = gap.join(output)
-        print(f"  -> {answers[text]}")
-    return answers
+    decode = functools.partial(greedy, model, max_length=max_length)
+    return rp.answer_texts(texts, decode, about, model.output.weight.device)
 
 
-def draw_figures(model, data: dict, metrics: dict, levels, folder, show) -> None:
+def draw_figures(model, data: dict, metrics: dict, about: dict, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
-    trained_to = int(data["train"].source_lengths.max())
-    unit = levels[0]
-    score = rb.main_measure(levels[1]).replace("_", " ")
+    unit = about["levels"][0]
     figures = {"encoder_states": plot_states(model, data["test"], unit, title, plt)}
-    figures["by_length"], axes = plt.subplots(figsize=(8, 4))
     curves = {"LSTM encoder-decoder": metrics["by_length"]}
-    ru.plot_by_length(axes, curves, unit, f"{score} on test", trained_to)
-    axes.set_title(f"At which length does one vector fail?{title}")
+    question = f"At which length does one vector fail?{title}"
+    figures["by_length"] = rp.plot_by_length(curves, data, about, "test", question)
     if metrics["compare"]:
-        figures["capacity"], axes = plt.subplots(figsize=(8, 4))
         curves = {name: result["by_length"] for name, result in metrics["compare"].items()}
-        ru.plot_by_length(axes, curves, unit, f"{score} on validation", trained_to)
-        axes.set_title(f"Does a bigger state hold longer sequences?{title}")
-    if metrics["history"]:  # --eval-only has none
-        figures["training_curves"] = ru.plot_history(
-            metrics["history"], "nats per token", {}, title, "forced_accuracy"
-        )
-    ru.save_figures(figures, folder, show)
+        question = f"Does a bigger state hold longer sequences?{title}"
+        figures["capacity"] = rp.plot_by_length(curves, data, about, "validation", question)
+    rp.save_figures(figures, metrics, title, folder, show)
 
 
 def main(argv=None) -> dict:
     args = parse_args(argv)
     if ru.answers_alone(args, args.predict):
-        model, about, _ = load_model(args.path)
-        return predict(model.to(ru.get_device(args.device)), about, args.predict, args.max_length)
+        device = ru.get_device(args.device)
+        model, about, _ = rp.load_model(args.path, TUTORIAL, Seq2Seq, device)
+        return predict(model, about, args.predict, args.max_length)
 
     asked = args.task
     device, config = ru.start_run(args, TUTORIAL, "predict", "compare", "max_length")
@@ -615,38 +562,22 @@ def main(argv=None) -> dict:
     )  # fmt: skip
     history = []
     if args.eval_only:
-        model, about, best = load_model(args.path, asked)
+        model, about, best = rp.load_model(args.path, TUTORIAL, Seq2Seq, device, asked)
     else:
-        model, about = build(splits, levels, source, args.hidden_size, args.dropout, config)
-    model.to(device)
-    vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
-    data = {part: ru.encode_pairs(splits[part], vocabs[0], vocabs[1], device) for part in splits}
-    ru.print_pairs(data, vocabs, levels, source, args.max_length)
-    ru.print_layers(model, *data["train"].first())
-    draw = fresh_pairs(
-        args.task, config["max_examples"], config["digits"], args.seed, splits, vocabs, device
-    )
-
-    def fit(model, save_model=False, resume=False):
-        return train(
-            model, data["train"], data["val"], args.epochs, args.lr, args.batch_size, args.clip,
-            args.patience, args.seed, about, args.path, save_model, resume, draw,
-        )  # fmt: skip
-
+        model, about = rp.build(Seq2Seq, splits, levels, source, config, SIZES)
+    data = rp.introduce(model.to(device), about, splits, source, args.max_length)
     if not args.eval_only:
-        history, best = fit(model, args.save_model, args.resume)
-    note = f"epoch {best['epoch']}, chosen on validation"
-    test, baselines, _, curve = score_test(model, data, vocabs, levels[1], args.max_length, note)
+        history, best = fit(model, data, about, args.path, args.save_model, args.resume)
+    scores = score_test(model, data, about, args.max_length, best["epoch"])
     capacity = {}
     if args.compare:
-        capacity = compare_capacity(fit, data, vocabs, levels[1], args.dropout, args.max_length)
+        capacity = compare_capacity(data, about, args.max_length)
     metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
-        "items_per_epoch": len(splits["train"]), "baselines": baselines, "test": test,
-        "by_length": curve, "compare": capacity,
+        "items_per_epoch": len(splits["train"]), "compare": capacity, **scores,
     })  # fmt: skip
     if not args.no_plots:
-        draw_figures(model, data, metrics, levels, args.output_dir, args.show)
+        draw_figures(model, data, metrics, about, args.output_dir, args.show)
     predict(model, about, args.predict or [], args.max_length)
     return metrics
 

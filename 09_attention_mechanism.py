@@ -44,6 +44,7 @@ Next: 10_text_generation.py, a decoder without a source.
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import time
 
@@ -52,8 +53,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import rnn_baselines as rb
 import rnn_data as rd
+import rnn_pairs as rp
 import rnn_utils as ru
 
 TUTORIAL = "09_attention_mechanism"
@@ -161,8 +162,7 @@ class Attention(nn.Module):
 # read (Vaswani et al. 2017).  Adam moves each number by about the learning rate, whatever its
 # size, so a small number that is multiplied learns sqrt(E) times as fast.
 #
-# The product with the V x E table is the costliest of all.  So `forward` leaves the padding out
-# before it.
+# The product with the V x E table costs most.  So `forward` first leaves the padding out.
 #
 # Here the decoder asks *after* its step, with d_t (Luong).  All target words are known in
 # training, so one call runs all steps, and one product of matrices asks all T questions.
@@ -217,8 +217,7 @@ class Seq2Seq(nn.Module):
         # Each direction after its last token, side by side: (2, B, H / 2) -> (1, B, H)
         h_0 = torch.cat([h_n[0], h_n[1]], dim=1)[None]
         c_0 = torch.cat([c_n[0], c_n[1]], dim=1)[None]
-        steps = torch.arange(longest, device=lengths.device)
-        mask = steps[None, :] < lengths[:, None]  # (B, S')
+        mask = ru.lengths_to_mask(lengths, longest)  # (B, S'), True at real tokens
         return outputs, mask, (h_0, c_0)
 
     def decode(self, tokens: torch.Tensor, state, outputs, mask):
@@ -244,18 +243,16 @@ class Seq2Seq(nn.Module):
 # As in chapter 08: six lines, and batches of sources of one length.  The loss is the mean of
 # -log p(right next token) over the N real tokens of a batch.
 # %%
-def predict_next(model, split: ru.PairSplit, rows: list[int]):
+def predict_next(model, split: rp.PairSplit, rows: list[int]):
     """Return the logits (N, V) and the right tokens (N,) at the N real steps of some rows."""
-    lengths = split.source_lengths[rows]  # (B,)
-    sources = split.sources[rows, : lengths.max()]  # (B, S)
-    targets = split.targets[rows, : split.target_lengths[rows].max()]  # (B, T + 1)
+    sources, lengths, targets = split.batch(rows)  # (B, S), (B,), (B, T + 1)
     logits = model(sources, lengths, targets)  # (N, V)
     wanted = targets[:, 1:]  # (B, T), the decoder's input shifted by one
     return logits, wanted[wanted != ru.PAD]
 
 
 def train_epoch(
-    model, split: ru.PairSplit, optimizer, epoch: int, epochs: int, lr: float, batch_size: int,
+    model, split: rp.PairSplit, optimizer, epoch: int, epochs: int, lr: float, batch_size: int,
     clip: float, seed: int,
 ) -> tuple[float, float]:  # fmt: skip
     """Train on every pair once; return the mean loss (nats per token) and gradient norm."""
@@ -292,7 +289,7 @@ def train_epoch(
 # says that, once, on the test.
 # %%
 @torch.no_grad()
-def evaluate(model, split: ru.PairSplit) -> dict[str, float]:
+def evaluate(model, split: rp.PairSplit) -> dict[str, float]:
     """Measure loss (nats per token) and accuracy with teacher forcing."""
     model.eval()
     loss_sum = 0.0
@@ -324,7 +321,8 @@ def evaluate(model, split: ru.PairSplit) -> dict[str, float]:
 # %%
 @torch.no_grad()
 def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
-    """(B, S), (B,) -> (B, T) tokens of each best beam, and its score (B,); K = beam_size."""
+    """(B, S), (B,) -> (B, T) tokens of each best beam, and log p(answer), (B,); K = beam_size."""
+    model.eval()
     B = len(sources)
     K = beam_size
     outputs, mask, (h, c) = model.encode(sources, lengths)
@@ -344,7 +342,7 @@ def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
         step[..., ru.PAD] = step[..., ru.PAD].masked_fill(done, 0.0)
         total = log_p[..., None] + step  # (B, K, V)
         count = count + ~done
-        scores, best = (total / count[..., None]).flatten(1).topk(K)  # (B, K) of K * V
+        _, best = (total / count[..., None]).flatten(1).topk(K)  # (B, K) of K * V, sorted
         parent = best // step.shape[2]  # (B, K): which beam goes on
         token = best % step.shape[2]  # (B, K): by which token
         log_p = total.flatten(1).gather(1, best)
@@ -355,23 +353,7 @@ def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
         state = (state[0][:, rows], state[1][:, rows])
         if done.all():
             break
-    return written.view(B, K, -1)[:, 0, 1:], scores[:, 0]  # topk sorts: beam 0 is the best
-
-
-def answer(model, split: ru.PairSplit, target_vocab, max_length: int, beam_size=1) -> list[tuple]:
-    """Answer each source of a split, without a look at its target, by a tuple of tokens."""
-    model.eval()
-    outputs = [()] * len(split.pairs)
-    batch_size = max(1, 256 // beam_size)
-    for rows in ru.BucketBatchSampler(split.source_lengths.cpu(), batch_size, equal=True):
-        lengths = split.source_lengths[rows]
-        sources = split.sources[rows, : lengths[0]]
-        written, _ = beam_search(model, sources, lengths, max_length, beam_size)
-        for row, line in zip(rows, written.tolist()):
-            if ru.EOS in line:
-                line = line[: line.index(ru.EOS)]
-            outputs[row] = tuple(target_vocab.lookup_tokens(line))
-    return outputs
+    return written.view(B, K, -1)[:, 0, 1:], log_p[:, 0]
 
 
 # %% [markdown]
@@ -380,12 +362,11 @@ def answer(model, split: ru.PairSplit, target_vocab, max_length: int, beam_size=
 # lowest validation loss.  Only the best network writes translations, once, at the end: to decode
 # takes longer than to measure the loss.
 #
-# Adam divides by a running mean of squared gradients.  The second of `betas` says how slowly this
-# mean follows: 0.98 averages over about 50 steps, the usual 0.999 over 1,000.  Fewer help in short
-# runs.
+# Adam divides by a running mean of squared gradients.  The second of `betas` says how slowly it
+# follows: 0.98 averages over about 50 steps, the usual 0.999 over 1,000.  Fewer help in short runs.
 # %%
 def train(
-    model, train_split: ru.PairSplit, val_split: ru.PairSplit, epochs: int, lr: float,
+    model, train_split: rp.PairSplit, val_split: rp.PairSplit, epochs: int, lr: float,
     batch_size: int, clip: float, patience: int, seed: int, about: dict, path=None,
     save_model=False, resume=False,
 ) -> tuple[list[dict], dict]:  # fmt: skip
@@ -450,7 +431,7 @@ def train(
 def alignment(model, vocabs, source: tuple, output: tuple) -> torch.Tensor:
     """(T + 1, S) weights: a row for each token of `output` and one for the <eos> behind it."""
     model.eval()
-    split = ru.encode_pairs([(source, output)], vocabs[0], vocabs[1], model.output.weight.device)
+    split = rp.encode_pairs([(source, output)], vocabs[0], vocabs[1], model.output.weight.device)
     outputs, mask, state = model.encode(split.sources, split.source_lengths)
     _, _, weights = model.decode(split.targets[:, :-1], state, outputs, mask)  # (1, T + 1, S)
     return weights[0].cpu()
@@ -488,53 +469,41 @@ def plot_alignments(examples: list[tuple], title: str, plt):
 # The same network without it: the same encoder, pairs, seed and schedule.  The weights of the
 # scores are missing, and the readout is smaller, for there is no context to read.  Compare the
 # scores by source length: one vector has to hold the whole sentence, and the longer it is, the more
-# is lost.  The longer numbers of `reverse` are answered, too.  Of sentences there are few of one
-# length, so four lengths are put together.
+# is lost.
 #
 # **Misconception: "With attention length does not matter."**  It matters less.  Numbers longer
 # than any in training (`--task reverse`) remain a problem of their own.
 # %%
-def score_test(model, data: dict, vocabs, level, max_length, beam_size, epoch: int) -> tuple:
-    """Answer the sources of test, the first look at it; print the scores, and those by length.
-
-    Returns the scores, the baselines, the answers, and {source length: score}.
-    """
-    scores = evaluate(model, data["test"])
-    outputs = answer(model, data["test"], vocabs[1], max_length, beam_size)
+def score_test(model, data, about, max_length: int, beam_size: int, epoch: int) -> tuple:
+    """Answer the sources of test, the first look at it; return the scores and the answers."""
+    decode = functools.partial(beam_search, model, max_length=max_length, beam_size=beam_size)
     note = f"beam size {beam_size}, epoch {epoch}, chosen on validation"
-    scores, baselines = rb.report_answers(data, outputs, scores, level, note)
-    pairs = data["test"].pairs
-    measure = rb.main_measure(level)
-    if "longer" in data:
-        further = answer(model, data["longer"], vocabs[1], max_length)
-        curve = rb.scores_by_length(pairs + data["longer"].pairs, outputs + further, measure)
-    else:
-        curve = rb.scores_by_length(pairs, outputs, measure, width=4, fewest=20)
-    rb.print_by_length(curve, "test", level)
-    return scores, baselines, outputs, curve
+    forced = evaluate(model, data["test"])
+    scores, outputs = rp.score_test(data, decode, forced, about, note, beam_size)
+    scores["by_length"] = {about["sizes"]["attention_type"]: scores["by_length"]}
+    return scores, outputs
 
 
-def without_attention(fit, data: dict, vocabs, about: dict, max_length: int) -> tuple[dict, dict]:
-    """Train with attention type "none"; return all results, and {source length: score} alone."""
+def add_comparison(scores: dict, data: dict, about: dict, max_length: int) -> None:
+    """Train the same network without attention, and put its results into `scores`."""
     print("\nthe same without attention")
     ru.set_seed(about["config"]["seed"])  # the draws of a run with --attention-type none
-    sizes = dict(about["sizes"], attention_type="none")
-    model = Seq2Seq(**sizes).to(data["test"].sources.device)
-    history, best = fit(model)
-    level = about["levels"][1]
-    test, _, _, curve = score_test(model, data, vocabs, level, max_length, 1, best["epoch"])
-    return {"history": history, "test": test, "by_length": curve}, curve
+    about = dict(about, sizes=dict(about["sizes"], attention_type="none"))
+    model = Seq2Seq(**about["sizes"]).to(data["test"].sources.device)
+    history, best = fit(model, data, about)
+    without, _ = score_test(model, data, about, max_length, 1, best["epoch"])
+    curve = without["by_length"]["none"]
+    scores["by_length"]["none"] = curve
+    scores["compare"] = {"history": history, "test": without["test"], "by_length": curve}
 
 
 # %% [markdown]
 # ## 5. Command line and main
 # `--data` takes pairs of your own, as in chapter 08: sentences of two languages, or texts and their
-# summaries.  One file has a pair a line, with a tab between its sides:
-#
-#     two dogs are running on the beach, and a man in red looks on .   dogs on a beach
-#     the bus that goes to the market was late again this morning .    a late bus
+# summaries.  One file has a pair a line, with a tab between its sides.
 # %%
 ATTENTION_TYPES = ("additive", "dot", "general", "scaled-dot-product", "none")
+SIZES = ("attention_type", "hidden_size", "dropout")  # the flags that Seq2Seq takes
 TRANSLATE = {"hidden_size": 256, "dropout": 0.2, "batch_size": 64, "lr": 3e-3, "patience": 4}
 OWN = {"epochs": 30, "batch_size": 16}
 TOY = {"hidden_size": 128, "dropout": 0.0, "lr": 5e-3, "epochs": 8}
@@ -545,28 +514,19 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("this chapter").add_argument
     add("--task", choices=("translate", "dates", "reverse"), help="translate if not given")
-    formula = "how well a source position answers: the formula of the scores"
-    add("--attention-type", choices=ATTENTION_TYPES, default="dot", help=formula)
-    texts = "translate these; -: lines of stdin (with --path: no training)"
-    add("--translate", nargs="+", metavar="TEXT", help=texts)
+    add("--attention-type", choices=ATTENTION_TYPES, default="dot", help="formula of the scores")
+    add("--translate", nargs="+", metavar="TEXT", help="translate these; -: lines of stdin")
     add("--beam-size", type=ru.at_least(1), default=1, help="K of beam search; 1: greedy")
-    add("--max-length", type=ru.at_least(2), default=60, help="longest answer, in tokens")
     add("--compare", action="store_true", help="also train the same network without attention")
-    ru.add_training_flags(parser, epochs=5, clip=1, **TRANSLATE)
-    own = "pairs of your own: a file with tabs, or two parallel files"
-    ru.add_data_flags(parser, "multi30k", own, columns=None)
-    ru.add_checkpoint_flags(parser, TUTORIAL)
-    ru.add_run_flags(parser)
+    rp.add_flags(parser, TUTORIAL, epochs=5, **TRANSLATE)
 
     args = ru.parse_arguments(parser, argv, QUICK)
-    toy = args.task in ("dates", "reverse")
-    if toy and (args.data or args.dataset == "multi30k"):
-        raise ru.UserError(f"--data and multi30k are translated; drop --task {args.task}")
+    rp.check_task(args.task, args.data, args.dataset)
     if args.compare and (args.eval_only or args.attention_type == "none"):
         raise ru.UserError("--compare trains with and without: drop --eval-only and type none")
     if args.hidden_size % 2:  # each direction of the encoder gets one half
         raise ru.UserError(f"--hidden-size {args.hidden_size} is odd; give an even number")
-    if toy:
+    if args.task in ("dates", "reverse"):
         count = 15_000 if args.task == "dates" else 30_000
         parser.set_defaults(max_examples=count, **TOY)
     elif args.data:
@@ -577,97 +537,65 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def load_splits(task, data, columns, dataset, data_dir, offline, max_examples) -> tuple:
-    """Return (splits, levels, source, embedded).
-
-    splits   {"train", "val", "test": pairs of token tuples}; for `reverse` also "longer"
-    levels   what the tokens of source and target are: "words" or "characters"
-    """
+    """Return what rp.sentence_pairs does; `reverse` has also pairs "longer" than in training."""
     if task == "translate":
-        return rd.sentence_pairs(data, columns, dataset, data_dir, offline, max_examples)
-    splits = rd.split_pairs(draw_pairs(task, max_examples, range(1, 21)))
+        return rp.sentence_pairs(data, columns, dataset, data_dir, offline, max_examples)
+    splits = rp.split_pairs(draw_pairs(task, max_examples, range(1, 21)))
     if task == "reverse":
         splits["longer"] = draw_pairs(task, 1000, range(21, 31))
     return splits, ["characters", "characters"], task, False
 
 
-def build(splits, levels, source, attention_type, hidden_size, dropout, config: dict) -> tuple:
-    """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
-    min_freq = 2 if source == "multi30k" else 1  # a word met once teaches little
-    vocabs = ru.build_vocabs(splits["train"], min_freq)  # none from val or test
-    sizes = {"source_size": len(vocabs[0]), "target_size": len(vocabs[1])}
-    sizes.update(attention_type=attention_type, hidden_size=hidden_size, dropout=dropout)
-    about = {"config": config, "sizes": sizes, "vocabs": vocabs, "levels": levels}
-    return Seq2Seq(**sizes), about
-
-
-def load_model(path, device, task=None) -> tuple:
-    """Rebuild the model of a checkpoint; return it, `about`, and the best epoch.
-
-    Raises UserError if another `task` is asked for than the one it was trained for.
-    """
-    about, best = ru.load_best(path, TUTORIAL, "vocabs", "levels")
-    with ru.restoring(path):
-        model = Seq2Seq(**about["sizes"])
-        model.load_state_dict(best["weights"])
-        trained_for = about["config"]["task"]
-    if task not in (None, trained_for):
-        raise ru.UserError(f"{path}: trained for {trained_for}, and cannot {task}")
-    return model.to(device), about, best
+def fit(model, data, about, path=None, save_model=False, resume=False) -> tuple:
+    """Call `train` with the flags in `about`; return the history and the best epoch."""
+    config = about["config"]
+    return train(
+        model, data["train"], data["val"], config["epochs"], config["lr"], config["batch_size"],
+        config["clip"], config["patience"], config["seed"], about, path, save_model, resume,
+    )  # fmt: skip
 
 
 def translate(model, about: dict, texts, max_length: int, beam_size: int, folder) -> dict:
     """Print the answer to each text, and where the decoder looked; return {text: answer}.
 
-    With a `folder`, the weights of the first three are drawn there.
+    With a `folder`, the weights of the first three are drawn there, but never for a table.
     """
     vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
-    gap = " " if about["levels"][1] == "words" else ""
-    answers = {}
     examples = []
-    for text in ru.texts_asked(texts):
-        print(f"\n{text}")
-        split = ru.encode_text(text, vocabs, about["levels"][0], model.output.weight.device)
-        (output,) = answer(model, split, vocabs[1], max_length, beam_size)
-        answers[text] = gap.join(output)
-        print(f"  -> {answers[text]}")
-        if model.attention is not None and output:
-            source = split.pairs[0][0]
-            weights = alignment(model, vocabs, source, output)  # (T + 1, S)
-            examples.append((source, output, weights))
-            looks = [f"{token}<-{source[row.argmax()]}" for token, row in zip(output, weights)]
-            print(f"     {'  '.join(looks)}")
+
+    def look(source: tuple, output: tuple) -> None:
+        if model.attention is None or not output:
+            return
+        weights = alignment(model, vocabs, source, output)  # (T + 1, S)
+        examples.append((source, output, weights))
+        looks = [f"{token}<-{source[row.argmax()]}" for token, row in zip(output, weights)]
+        print(f"     {'  '.join(looks)}")
+
+    decode = functools.partial(beam_search, model, max_length=max_length, beam_size=beam_size)
+    answers = rp.answer_texts(texts, decode, about, model.output.weight.device, beam_size, look)
     if examples and folder:
         figure = plot_alignments(examples[:3], "", ru.get_pyplot())
         ru.save_figures({"translations": figure}, folder)
     return answers
 
 
-def draw_figures(model, data: dict, metrics: dict, vocabs, levels, outputs, folder, show) -> None:
-    """Draw the figures into `folder`; with None, draw nothing."""
-    if folder is None:
-        return
+def draw_figures(model, data: dict, metrics: dict, about: dict, outputs, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
-    figures = {}
-    figures["by_length"], axes = plt.subplots(figsize=(8, 4))
-    label = f"{rb.main_measure(levels[1])} on test".replace("_", " ")
-    trained_to = int(data["train"].source_lengths.max()) if "longer" in data else None
-    ru.plot_by_length(axes, metrics["by_length"], levels[0], label, trained_to)
-    axes.set_title(f"Do long sources suffer, with and without attention?{title}")
+    question = f"Do long sources suffer, with and without attention?{title}"
+    curves = metrics["by_length"]
+    figures = {"by_length": rp.plot_by_length(curves, data, about, "test", question)}
     if model.attention is not None and any(outputs):
+        vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
         examples = choose_examples(model, vocabs, data["test"].pairs, outputs, 2)
         figures["alignments"] = plot_alignments(examples, title, plt)
-    if metrics["history"]:  # --eval-only has none
-        figures["training_curves"] = ru.plot_history(
-            metrics["history"], "nats per token", {}, title, "forced_accuracy"
-        )
-    ru.save_figures(figures, folder, show)
+    rp.save_figures(figures, metrics, title, folder, show)
 
 
 def main(argv=None) -> dict:
     args = parse_args(argv)
     if ru.answers_alone(args, args.translate):
-        model, about, _ = load_model(args.path, ru.get_device(args.device))
+        model, about, _ = rp.load_model(args.path, TUTORIAL, Seq2Seq, ru.get_device(args.device))
         folder = None if args.no_plots else args.output_dir or f"outputs/{TUTORIAL}"
         return translate(model, about, args.translate, args.max_length, args.beam_size, folder)
 
@@ -679,39 +607,22 @@ def main(argv=None) -> dict:
     )  # fmt: skip
     history = []
     if args.eval_only:
-        model, about, best = load_model(args.path, device, asked)
+        model, about, best = rp.load_model(args.path, TUTORIAL, Seq2Seq, device, asked)
     else:
-        model, about = build(
-            splits, levels, source, args.attention_type, args.hidden_size, args.dropout, config
-        )
-        model.to(device)
-    vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
-    data = {part: ru.encode_pairs(splits[part], vocabs[0], vocabs[1], device) for part in splits}
-    ru.print_pairs(data, vocabs, levels, source, args.max_length)
-    ru.print_layers(model, *data["train"].first())
-
-    def fit(model, save_model=False, resume=False):
-        return train(
-            model, data["train"], data["val"], args.epochs, args.lr, args.batch_size, args.clip,
-            args.patience, args.seed, about, args.path, save_model, resume,
-        )  # fmt: skip
-
+        model, about = rp.build(Seq2Seq, splits, levels, source, config, SIZES)
+    data = rp.introduce(model.to(device), about, splits, source, args.max_length)
     if not args.eval_only:
-        history, best = fit(model, args.save_model, args.resume)
-    test, baselines, outputs, curve = score_test(
-        model, data, vocabs, levels[1], args.max_length, args.beam_size, best["epoch"]
-    )
-    curves = {args.attention_type: curve}
-    compared = {}
+        history, best = fit(model, data, about, args.path, args.save_model, args.resume)
+    found, outputs = score_test(model, data, about, args.max_length, args.beam_size, best["epoch"])
     if args.compare:
-        compared, curves["none"] = without_attention(fit, data, vocabs, about, args.max_length)
+        add_comparison(found, data, about, args.max_length)
     metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
-        "items_per_epoch": len(splits["train"]), "baselines": baselines, "test": test,
-        "by_length": curves, "compare": compared,
+        "items_per_epoch": len(splits["train"]), "compare": {}, **found,
     })  # fmt: skip
+    if not args.no_plots:
+        draw_figures(model, data, metrics, about, outputs, args.output_dir, args.show)
     folder = None if args.no_plots else args.output_dir
-    draw_figures(model, data, metrics, vocabs, levels, outputs, folder, args.show)
     translate(model, about, args.translate or [], args.max_length, args.beam_size, folder)
     return metrics
 

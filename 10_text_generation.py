@@ -318,25 +318,25 @@ def train(
 # is chosen on validation, as the network's epoch is.
 # %%
 def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, float]]:
-    """Bits per symbol of the unigram and of the best n-gram model: {name: {"val", "test"}}."""
+    """Bits per symbol of the unigram and of the best n-gram model: {"val" or "test": {name}}."""
     train, val, test = data["train"], data["val"][1:], data["test"][1:]
     ids = torch.cat([train, val, test]).cpu().numpy()
     # An n-gram must fit into 63 bits.  Long groups of words hardly ever occur twice.
     highest = min(7 if level == "char" else 5, int(63 / math.log2(vocab_size)))
-    bits = {}
+    bits = {"val": {}, "test": {}}
     for n in range(1, highest + 1):
         cost = -np.log2(rb.kneser_ney(ids, len(train), vocab_size, n))  # val, then test
-        bits[n] = {"val": cost[: len(val)].mean(), "test": cost[len(val) :].mean()}
-    best = min(bits, key=lambda n: bits[n]["val"])
-    return {"unigram": bits[1], f"{best}-gram": bits[best]}
+        bits["val"][n] = cost[: len(val)].mean()
+        bits["test"][n] = cost[len(val) :].mean()
+    best = min(bits["val"], key=bits["val"].get)
+    return {part: {"unigram": of[1], f"{best}-gram": of[best]} for part, of in bits.items()}
 
 
 def measure_test(model, data: dict, vocab, level: str, epoch: int) -> tuple[dict, dict]:
     """Print and return the scores on test, and the baselines.  Nothing is chosen after this."""
     test = evaluate(model, data["test"])
     ngrams = baselines(data, len(vocab), level)
-    shown = {name: bits["test"] for name, bits in ngrams.items()}
-    ru.print_test(test, shown, "bits", f"epoch {epoch}, chosen on validation")
+    ru.print_test(test, ngrams["test"], "bits", f"epoch {epoch}, chosen on validation")
     return test, ngrams
 
 
@@ -411,15 +411,15 @@ def encode_prompt(prompt: str, vocab, level: str) -> list[int]:
 
 
 def write_samples(
-    model, about: dict, prompt: str, num_samples: int, length: int, seed: int,
+    model, about: dict, prompt: str | None, num_samples: int | None, length: int, seed: int,
     temperature: float, top_k: int, top_p: float,
 ) -> list[str]:  # fmt: skip
-    """Print texts symbol by symbol as they arise; return them."""
+    """Print texts symbol by symbol as they arise, one where no number is given; return them."""
     torch.set_num_threads(1)  # one symbol is too little work to share
     vocab = ru.Vocab(about["vocab"])
-    start = encode_prompt(prompt, vocab, about["config"]["level"])
+    start = encode_prompt(prompt or "", vocab, about["config"]["level"])
     texts = []
-    for own in range(seed, seed + num_samples):  # a seed of its own for each text
+    for own in range(seed, seed + (num_samples or 1)):  # a seed of its own for each text
         print(f"\n----- temperature {temperature:g}, top-k {top_k}, top-p {top_p:g}, seed {own}")
         texts.append(decode(torch.tensor(start), vocab))
         print(texts[-1], end="")
@@ -596,27 +596,30 @@ def build(parts: dict, source: str, level: str, hidden_size, dropout, config: di
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    about, best = ru.load_best(path, TUTORIAL, "vocab", flags=["level"])
-    with ru.restoring(path):
-        model = LanguageModel(**about["sizes"])
-        model.load_state_dict(best["weights"])
-    return model, about, best
+    return ru.load_model(path, TUTORIAL, LanguageModel, "vocab", flags=["level"])
 
 
-def introduce(model, inputs, targets, vocab) -> None:
-    """Print the layers, and how the first stream begins as the network gets it."""
-    ru.print_layers(model, inputs)
+def introduce(model, about: dict, parts: dict) -> tuple:
+    """Number the symbols, make the streams, and print the layers and how the first stream begins.
+
+    Returns the vocabulary, {part: (N,) indices}, and the inputs and targets (B, L).
+    """
+    vocab = ru.Vocab(about["vocab"])
+    data = encode(parts, vocab, model.output.weight.device)
+    steps = about["config"]["sequence_length"]
+    inputs, targets = make_streams(data["train"], about["config"]["batch_size"], steps)
+    ru.print_layers(model, inputs[:, :steps])
     for name, stream in (("inputs", inputs[0, :8]), ("targets", targets[0, :8])):
         print(f"{name:<10}{stream.tolist()} = {decode(stream, vocab)!r}")
+    return vocab, data, inputs, targets
 
 
-def draw_figures(model, vocab, val_ids, metrics: dict, ngrams: dict, folder, show) -> None:
+def draw_figures(model, vocab, val_ids, metrics: dict, counted: dict, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
     figures = {"next_symbols": plot_reading(model, vocab, val_ids, title, plt)}
     if metrics["history"]:  # --eval-only has none
-        best = list(ngrams)[-1]
-        line = {f"{best}, validation": ngrams[best]["val"]}
+        line = {f"{name}, validation": bits for name, bits in list(counted.items())[1:]}
         curves = ru.plot_history(metrics["history"], "nats per symbol", line, title, "bits")
         figures["training_curves"] = curves
     ru.save_figures(figures, folder, show)
@@ -625,9 +628,8 @@ def draw_figures(model, vocab, val_ids, metrics: dict, ngrams: dict, folder, sho
 def main(argv=None) -> dict:
     args = parse_args(argv)
     write = functools.partial(
-        write_samples, prompt=args.prompt or "", num_samples=args.num_samples or 1,
-        length=args.max_length, seed=args.seed, temperature=args.temperature, top_k=args.top_k,
-        top_p=args.top_p,
+        write_samples, prompt=args.prompt, num_samples=args.num_samples, length=args.max_length,
+        seed=args.seed, temperature=args.temperature, top_k=args.top_k, top_p=args.top_p,
     )  # fmt: skip
     if ru.answers_alone(args, args.prompt) or ru.answers_alone(args, args.num_samples):
         model, about, _ = load_model(args.path)
@@ -638,32 +640,25 @@ def main(argv=None) -> dict:
         args.data, args.dataset, args.data_dir, args.offline, args.max_chars, args.level,
         args.batch_size * args.sequence_length + 1,
     )  # fmt: skip
+    history = []
     if args.eval_only:
         model, about, best = load_model(args.path)
     else:
         model, about = build(parts, source, args.level, args.hidden_size, args.dropout, config)
-    model.to(device)
-    vocab = ru.Vocab(about["vocab"])
-    data = encode(parts, vocab, device)
-    inputs, targets = make_streams(data["train"], args.batch_size, args.sequence_length)
-    introduce(model, inputs[:, : args.sequence_length], targets, vocab)
-
-    history = []
+    vocab, data, inputs, targets = introduce(model.to(device), about, parts)
     if not args.eval_only:
         history, best = train(
-            model, inputs, targets, data["val"], vocab, args.epochs, args.lr,
-            args.sequence_length, args.clip, args.patience, args.stateless, about, args.path,
-            args.save_model, args.resume,
+            model, inputs, targets, data["val"], vocab, args.epochs, args.lr, args.sequence_length,
+            args.clip, args.patience, args.stateless, about, args.path, args.save_model, args.resume
         )  # fmt: skip
     test, ngrams = measure_test(model, data, vocab, args.level, best["epoch"])
-    ladder = temperature_ladder(model, vocab, data, 2 * args.max_length)
     metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
-        "items_per_epoch": inputs.numel(), "test": test, "ladder": ladder,
-        "baselines": {name: bits["test"] for name, bits in ngrams.items()},
+        "items_per_epoch": inputs.numel(), "test": test, "baselines": ngrams["test"],
+        "ladder": temperature_ladder(model, vocab, data, 2 * args.max_length),
     })  # fmt: skip
     if not args.no_plots:
-        draw_figures(model, vocab, data["val"], metrics, ngrams, args.output_dir, args.show)
+        draw_figures(model, vocab, data["val"], metrics, ngrams["val"], args.output_dir, args.show)
     write(model, about)
     return metrics
 

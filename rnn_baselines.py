@@ -13,8 +13,6 @@ import math
 import numpy as np
 import torch
 
-from rnn_utils import print_test
-
 # %% ---- 1. Classification ----------------------------------------------------------------
 
 
@@ -35,10 +33,23 @@ def classification_scores(logits: torch.Tensor, targets: torch.Tensor) -> dict[s
     }
 
 
-def majority_accuracy(train_labels: list, test_labels: list) -> float:
-    """Accuracy on test of one constant answer: the most frequent label of train."""
-    majority, _ = collections.Counter(train_labels).most_common(1)[0]
-    return list(test_labels).count(majority) / len(test_labels)
+def classifier_baselines(splits: dict[str, list], vectorizers: dict) -> tuple[dict, np.ndarray]:
+    """What a classifier of texts has to beat: always the majority, and n-gram regressions.
+
+    splits        {"train", "val", "test"} of (text, label) pairs
+    vectorizers   {name: vectorizer}, see ngram_regression
+
+    Returns {name: accuracy on test}, and which test texts the last of them has right, (N,).
+    """
+    train_labels = collections.Counter(label for _, label in splits["train"])
+    (majority, _), *_ = train_labels.most_common()
+    is_majority = [label == majority for _, label in splits["test"]]
+    accuracies = {"majority label": float(np.mean(is_majority))}
+    right = np.array(is_majority)
+    for name, vectorizer in vectorizers.items():
+        right, _ = ngram_regression(splits["train"], splits["val"], splits["test"], vectorizer)
+        accuracies[name] = float(right.mean())
+    return accuracies, right
 
 
 def ngram_regression(train, val, test, vectorizer, strengths=(0.1, 1.0, 10.0, 100.0)):
@@ -52,7 +63,7 @@ def ngram_regression(train, val, test, vectorizer, strengths=(0.1, 1.0, 10.0, 10
     strengths          values of C to try: a large C lets W fit train closely, a small one
                        keeps W near 0.  The most accurate on val is used, the first of ties
 
-    Returns the accuracy on test, which test texts are right ((N,) bool), and C.
+    Returns which test texts are right, (N,) bool, and C.
     Raises scikit-learn's ValueError if train has a single label or no n-gram.
     """
     from sklearn.linear_model import LogisticRegression
@@ -65,8 +76,7 @@ def ngram_regression(train, val, test, vectorizer, strengths=(0.1, 1.0, 10.0, 10
     best = max(models, key=lambda model: model.score(val_counts, val_labels))
     # The choice is made.  Only now do we look at test.
     predicted = best.predict(vectorizer.transform(_joined(test)))
-    right = predicted == np.array([label for _, label in test])  # (N,)
-    return float(right.mean()), right, best.C
+    return predicted == np.array([label for _, label in test]), best.C
 
 
 def _joined(pairs) -> list[str]:
@@ -270,73 +280,6 @@ def bleu(outputs: list, references: list) -> float:
 def _count_groups(words, n: int) -> collections.Counter:
     """How often each group of n successive words occurs."""
     return collections.Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
-
-
-def scores_by_length(pairs, outputs, measure: str, width=1, fewest=1) -> dict[int, float]:
-    """One measure of sequence_scores for each source length: {length: value}, in order.
-
-    `width` lengths form one group, named by its middle: with 4, lengths 1 to 4 become 2, 5
-    to 8 become 6.  Groups of fewer than `fewest` (source, target) pairs are left out.
-    """
-    groups = collections.defaultdict(list)
-    for (source, target), output in zip(pairs, outputs):
-        first = (len(source) - 1) // width * width + 1  # the shortest length of the group
-        groups[first + (width - 1) // 2].append((output, target))
-    values = {}
-    for length, rows in sorted(groups.items()):
-        if len(rows) >= fewest:
-            scores = sequence_scores([row[0] for row in rows], [row[1] for row in rows])
-            values[length] = scores[measure]
-    return values
-
-
-def main_measure(level: str) -> str:
-    """The main measure where "words" or "characters" are the tokens of an answer.
-
-    A sentence has many right translations, so answers in words are not asked for exact match.
-    """
-    return "bleu" if level == "words" else "exact_match"
-
-
-def report_answers(data: dict, outputs: list, scores: dict, level: str, note: str) -> tuple:
-    """Print the scores of answers to the test pairs, and what they have to beat.
-
-    data     {"train", "test"}, PairSplits; what is used of them are their pairs
-    scores   measured without the answers, such as the loss; they are printed first
-    level    what the tokens of an answer are, see main_measure
-
-    Returns all scores, and {baseline: main measure}.
-    """
-    measure = main_measure(level)
-    train = data["train"].pairs
-    test = data["test"].pairs
-    scores = {**scores, **sequence_scores(outputs, [target for _, target in test])}
-    baselines = pair_baselines(train, test, measure)
-    print_test(scores, baselines, measure.replace("_", " "), note)
-    print_answers(test, outputs, gap=" " if level == "words" else "")
-    return scores, baselines
-
-
-def print_by_length(curve: dict, name: str, level: str) -> None:
-    """Print {source length: main measure}, five to a line."""
-    print(f"\n{name}: {main_measure(level).replace('_', ' ')} by source length")
-    cells = [f"{length:4d}: {value:6.3f}" for length, value in curve.items()]
-    for start in range(0, len(cells), 5):
-        print("  " + "".join(cells[start : start + 5]))
-
-
-def print_answers(pairs: list, outputs: list, gap: str) -> None:
-    """Print the first three right and three wrong answers to (source, target) pairs."""
-    for kind in ("right", "wrong"):
-        chosen = []
-        for (source, target), output in zip(pairs, outputs):
-            if (output == target) == (kind == "right"):
-                chosen.append((source, target, output))
-        print(f"\n{kind:<10}{len(chosen):,} of {len(pairs):,} answers")
-        for source, target, output in chosen[:3]:
-            print(f"  source   {gap.join(source)}\n  output   {gap.join(output)}")
-            if kind == "wrong":
-                print(f"  wanted   {gap.join(target)}")
 
 
 def translation_memory(train: list, sources: list) -> list:

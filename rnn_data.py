@@ -40,7 +40,7 @@ import numpy as np
 from torch.hub import download_url_to_file
 
 from rnn_files import read_labelled_texts, read_pairs, read_series, read_text, read_text_files  # noqa: F401
-from rnn_utils import UserError, basic_english, progress, replacing, tokenise
+from rnn_utils import UserError, basic_english, progress, replacing
 
 
 class DataUnavailable(UserError):
@@ -552,25 +552,6 @@ def thin_out(rows: list[tuple], max_examples: int | None, least: int = 10) -> li
     return set_aside(rows, max_examples / len(rows), least)[1]
 
 
-def split_pairs(pairs: Sequence[tuple], max_held_out: int = 2000) -> dict[str, list[tuple]]:
-    """Split distinct (source, target) pairs into train, val and test.
-
-    A tenth of the sources, at most `max_held_out`, is for val, and as many for test.  Pairs
-    with the same source stay together: no source is in two splits.
-    """
-    targets_of = collections.defaultdict(list)
-    for source, target in sorted(set(pairs)):
-        targets_of[source].append(target)
-    sources = list(targets_of)
-    random.Random(0).shuffle(sources)
-    held_out = max(1, min(len(sources) // 10, max_held_out))
-    splits = {"train": [], "val": [], "test": []}
-    for place, source in enumerate(sources):
-        part = ["test", "val", "train"][min(place // held_out, 2)]
-        splits[part] += [(source, target) for target in targets_of[source]]
-    return splits
-
-
 # Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words.
 _WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
@@ -586,43 +567,6 @@ def token_level(texts: Sequence[str]) -> str:
         return "characters"
     several = any(len(basic_english(text)) > 1 for text in texts)
     return "words" if several else "characters"
-
-
-LONGEST_TEXT = 500  # tokens; all pairs are padded to the longest, so one long line costs memory
-
-
-def sentence_pairs(
-    paths, columns=None, asked="auto", data_dir=None, offline=False, max_examples=None
-) -> tuple:
-    """Load pairs of texts: the user's `paths` (see read_pairs), else multi30k or its stand-in.
-
-    Returns (splits, levels, source, embedded).  splits: {"train", "val", "test": [(source,
-    target), ...]}, tuples of tokens, no source in two of them.  levels: "words" or "characters"
-    for source and target.  `max_examples` bounds train.
-    """
-    if paths:
-        parts = {"train": read_pairs(paths, columns)}
-        name = " ".join(paths)
-        embedded = False
-    else:
-        parts, name, embedded = load_dataset("multi30k", asked, data_dir, offline)
-    levels = [token_level([pair[side] for pair in parts["train"]]) for side in (0, 1)]
-    splits = {}
-    for part, pairs in parts.items():
-        tokens = [(tokenise(a, levels[0]), tokenise(b, levels[1])) for a, b in pairs]
-        splits[part] = [pair for pair in tokens if max(map(len, pair)) <= LONGEST_TEXT]
-        if len(splits[part]) < len(tokens):
-            left_out = len(tokens) - len(splits[part])
-            print(f"{'data':<10}{left_out:,} pairs of more than {LONGEST_TEXT} tokens left out")
-    if "test" not in splits:
-        count = len({source for source, _ in splits["train"]})
-        if count < 10:
-            what = f"{len(splits['train']):,} pairs have only {count} different sources"
-            remedy = "at least 10 are needed to train, validate and test"
-            raise UserError(f"{name}: {what}; {remedy}")
-        splits = split_pairs(splits["train"])
-    splits["train"] = splits["train"][:max_examples]
-    return splits, levels, name, embedded
 
 
 def check_counts(rows: Sequence[tuple], source: str, least: int = 3) -> None:
@@ -658,12 +602,16 @@ class Series(NamedTuple):
     season: int  # m, steps in one season
 
 
-def own_series(path, columns: Sequence[str], date_column: str | None, season: int) -> Series:
-    """Read a series of the user's; columns[0] is what is forecast.  See read_series."""
+def own_series(path, column, features, date_column, season: int | None) -> Series:
+    """Read a series of the user's: what is forecast, and further columns.  See read_series.
+
+    Without a `column`, the error lists those of the table.
+    """
+    columns = [column or "", *(features or [])]
     times, values = read_series(path, columns, date_column)  # (T,), (T, I)
     if times is None:
         times = np.arange(len(values))
-    return Series(str(path), columns[0], values, times, season)
+    return Series(str(path), columns[0], values, times, season or 7)
 
 
 def named_series(name: str, season: int | None, num_steps: int = 0, seed: int = 0) -> Series:
@@ -687,11 +635,21 @@ def _mackey_glass(num_steps: int, seed: int, tau: int = 17, per_step: int = 10) 
     return np.array(x[::per_step][-num_steps:])
 
 
-def check_stretches(series: Series, stretches: dict[str, slice], window: int, seasons=1) -> None:
+def split_by_time(num_steps: int) -> dict[str, slice]:
+    """Cut T steps into 70 % train, 15 % val and 15 % test, in this order."""
+    train_end = int(0.70 * num_steps)
+    val_end = int(0.85 * num_steps)
+    parts = {"train": slice(0, train_end), "val": slice(train_end, val_end)}
+    parts["test"] = slice(val_end, num_steps)
+    return parts
+
+
+def check_stretches(series: Series, window: int, seasons: int = 1) -> None:
     """Raise UserError where a series is too short, or has nothing to learn from.
 
-    Each stretch must hold one window, and "train" so many seasons.
+    Each stretch of `split_by_time` must hold one window, and "train" so many seasons.
     """
+    stretches = split_by_time(len(series.values))
     sizes = {part: stretch.stop - stretch.start for part, stretch in stretches.items()}
     if min(sizes.values()) < window:
         found = ", ".join(f"{part} {size}" for part, size in sizes.items())

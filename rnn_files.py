@@ -17,9 +17,9 @@ import codecs
 import contextlib
 import csv
 import datetime
-import io
 import itertools
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def read_labelled_texts(path, columns: Sequence[str] = ("text", "label")) -> lis
     if Path(path).is_dir():
         rows = _read_label_folder(Path(path))
     else:
-        rows = list(Table(path).pairs(columns).values())
+        _, rows = Table(path).pairs(columns)
     labels = {label for _, label in rows}
     if len(labels) < 2:
         found = f"only the label {min(labels)[:40]!r}" if labels else "no texts"
@@ -155,21 +155,23 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
     each line of the second translates the same line of the first.
     """
     if columns:
-        pairs = Table(paths[0]).pairs(columns)
+        places, pairs = Table(paths[0]).pairs(columns)
     else:
         sides = [read_text(path).rstrip("\n").split("\n") for path in paths]
+        rows = zip(sides[0], sides[-1])
         if len(paths) == 1:
-            cells = [f"{line}\t".split("\t") for line in sides[0]]
-            sides = [[row[0] for row in cells], [row[1] for row in cells]]
+            rows = (f"{line}\t".split("\t")[:2] for line in sides[0])
         elif len(sides[0]) != len(sides[1]):
             what = f"{len(sides[1]):,} lines, and {paths[0]} has {len(sides[0]):,}"
             raise UserError(f"{paths[1]}: {what}; each must translate the same line there")
-        pairs = {}
-        for line, (source, target) in enumerate(zip(sides[0], sides[1]), start=1):
+        places = array.array("q")
+        pairs = []
+        for line, (source, target) in enumerate(rows, start=1):
             if source.strip() or target.strip():
-                pairs[line] = (source.strip(), target.strip())
+                places.append(line)
+                pairs.append((source.strip(), target.strip()))
     # What has no word for `basic_english`, such as a lone quotation mark, cannot be translated.
-    bad = [line for line, pair in pairs.items() if not all(map(basic_english, pair))]
+    bad = [line for line, pair in zip(places, pairs) if not all(map(basic_english, pair))]
     if bad:
         what = f"no word in source or target, one of {len(bad):,} such lines"
         remedy = "a line is source, tab, target; for a table name two columns with --columns"
@@ -177,7 +179,7 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
     if len(pairs) < 10:
         what = f"{len(pairs)} pairs; at least 10 are needed to train, validate and test"
         raise UserError(f"{paths[0]}: {what}")
-    return list(pairs.values())
+    return pairs
 
 
 # %% [markdown]
@@ -220,8 +222,9 @@ class Table:
             self.notes.append(f"{count:,} empty rows at the end left out")
             text = text[:end]
         csv.field_size_limit(1 << 30)  # a long document in one cell is not an error
-        file = io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline="")
-        reader = csv.reader(file, delimiter=self.delimiter, quoting=quoting, strict=True)
+        # One line after the other: a list of all would take several times the file's size.
+        lines = (found[0] for found in re.finditer("[^\n]*\n|[^\n]+", text))
+        reader = csv.reader(lines, delimiter=self.delimiter, quoting=quoting, strict=True)
         self._rows = self._cut(reader)
         self.header = [name.strip() for name in next(self._rows)[1]]
         self.head = list(itertools.islice(self._rows, 100))
@@ -269,22 +272,24 @@ class Table:
         columns = ", ".join(self.header)[:300]
         raise self.error(1, f"no column {name!r}; its columns: {columns!r}; choose with {flag}")
 
-    def pairs(self, names: Sequence[str]) -> dict[int, tuple[str, str]]:
-        """Read two columns of texts: {line: pair}; rows where both are empty are skipped."""
+    def pairs(self, names: Sequence[str]) -> tuple[Sequence[int], list[tuple[str, str]]]:
+        """Read two columns of texts: lines and pairs; rows where both are empty are skipped."""
         left, right = (self.place(name, "--columns") for name in names)
-        pairs = {}
+        lines = array.array("q")
+        pairs = []
         gaps = []
         for line, row in itertools.chain(self.head, self._rows):
-            pair = (row[left].strip(), row[right].strip())
+            pair = (row[left].strip(), sys.intern(row[right].strip()))  # few different labels
             if all(pair):
-                pairs[line] = pair
+                lines.append(line)
+                pairs.append(pair)
             elif any(pair):
                 gaps.append(line)
         if gaps:
             what = f"{names[0]} or {names[1]} is empty, one of {len(gaps):,} such rows"
             raise self.error(gaps[0], f"{what}; fill or delete them")
         _say(self.path, self.notes)
-        return pairs
+        return lines, pairs
 
     def frame(self, places: Sequence[int]):
         """Read columns, by number, as a DataFrame of strings; its index holds the lines."""
@@ -348,6 +353,7 @@ def read_series(path, columns: Sequence[str], date_column: str | None = None) ->
             dates = dates[::-1]
             table.notes.append("newest row first, turned round")
         _check_order(dates, frame[date_place], table)
+    frame = frame[places]  # a million dates as strings take 80 MB
     mark = _decimal_mark(table)
     numbers = [_read_numbers(frame[place], table, mark) for place in places]
     gaps = pd.DataFrame(np.column_stack(numbers))  # (T, I)
@@ -391,9 +397,9 @@ _STYLES = {
 }
 # "-$1,102.29", "12 %", "1.87M"; and in brackets what is below 0.
 _NUMBER = (
-    r"^(?P<open>[-+(]?) ?(?P<before>[$€£¥₹₩₽]?) ?(?P<sign>[-+]?)"
-    rf"(?P<digits>[\d.,{_GAP}]*\d[.,]?(?:[eE][-+]?\d+)?)"
-    r" ?(?P<scale>[kKMB]?) ?(?P<after>[%$€£¥₹₩₽]?)(?P<close>\)?)$"
+    r"([-+(]?) ?([$€£¥₹₩₽]?) ?([-+]?)"  # opening mark, unit, sign
+    rf"([\d.,{_GAP}]*\d[.,]?(?:[eE][-+]?\d+)?)"  # digits
+    r" ?([kKMB]?) ?([%$€£¥₹₩₽]?)(\)?)$"  # scale, unit, closing bracket
 )
 _SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 
@@ -456,16 +462,15 @@ def _read_spelled(texts, table: Table, mark: str) -> np.ndarray:
     if not marks:
         table.refuse(texts, max(rows.values()), "is not a number like the others; write 1234.5")
     if len(marks) == 2 and not mark and table.delimiter != ",":
-        marked = digits.str.contains("[.,]").to_numpy()
-        if marked.any():
+        marked = [row for row, text in enumerate(digits) if "." in text or "," in text]
+        if marked:
             why = "has two meanings; write it without a mark, or with four decimals"
-            table.refuse(texts, marked.argmax(), why)
+            table.refuse(texts, marked[0], why)
     decimal = mark if mark in marks else marks[0]
     # To what Python reads: no marks between thousands, and a point before the decimals.
     for gap in set(_GAP + ".,") - {decimal}:
         written = written.replace(gap, "")
-    written = written.replace(decimal, ".").split()
-    numbers = np.fromiter(map(float, written), float) * factors
+    numbers = np.fromstring(written.replace(decimal, "."), sep="\n") * factors
     # Show the user one number, the longest, if it is written otherwise than here.
     row = np.argmax([len(text) for text in texts])
     number = f"{numbers[row]:.12g}"
@@ -481,18 +486,29 @@ def _split_units(texts, table: Table) -> tuple:
     A column has one currency, or percent signs in all cells; a percent stays what it is, 12 %
     becomes 12.  Raises UserError at the first cell that is something else.
     """
-    parts = texts.str.replace("\u2212", "-", regex=False).str.extract(_NUMBER).fillna("")
-    units = parts["before"] + parts["after"]
-    unit = units.max()
-    strange = parts["digits"].eq("") | parts["open"].eq("(").ne(parts["close"].eq(")"))
-    strange = strange | (units.ne("") | (unit == "%")) & units.ne(unit)
-    if strange.any():
+    unit = (re.findall("[%$€£¥₹₩₽]", "".join(texts)) or [""])[0]
+    split = re.compile(_NUMBER).match
+    digits = []
+    factors = array.array("d")
+    strange = []
+    for row, cell in enumerate(texts):
+        found = split(cell.replace("\u2212", "-"))
+        if not found:
+            strange.append(row)
+            continue
+        opened, before, sign, number, scale, after, closed = found.groups()
+        its_unit = before + after
+        other_unit = its_unit != unit and (its_unit != "" or unit == "%")
+        if other_unit or (opened == "(") != (closed == ")"):
+            strange.append(row)
+        below_zero = opened in ("-", "(") or sign == "-"
+        digits.append(number)
+        factors.append(-_SCALES[scale] if below_zero else _SCALES[scale])
+    if strange:
         what = f"is not a number in {unit}" if unit else "is not a number"
-        why = f"{what}, one of {strange.sum():,} such cells; write 1234.5"
-        table.refuse(texts, strange.to_numpy().argmax(), why)
-    below_zero = parts["open"].isin(["-", "("]) | parts["sign"].eq("-")
-    factors = parts["scale"].map(_SCALES).to_numpy() * np.where(below_zero, -1.0, 1.0)
-    return parts["digits"], factors
+        why = f"{what}, one of {len(strange):,} such cells; write 1234.5"
+        table.refuse(texts, strange[0], why)
+    return digits, np.array(factors)
 
 
 # %% [markdown]

@@ -24,7 +24,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable
 
 import numpy as np
 import threadpoolctl
@@ -358,74 +358,6 @@ class BucketBatchSampler(torch.utils.data.Sampler):
             yield batches[index].tolist()
 
 
-class PairSplit(NamedTuple):
-    """Sources and targets as tensors, with the token tuples that they were made from."""
-
-    pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]
-    sources: torch.Tensor  # (N, S) indices, padded with 0 at the end
-    source_lengths: torch.Tensor  # (N,)
-    targets: torch.Tensor  # (N, T) indices, <bos> first and <eos> last, padded with 0
-    target_lengths: torch.Tensor  # (N,) counting both
-
-    def first(self) -> list[torch.Tensor]:
-        """A batch of one pair, to look at: source (1, S), its length (1,), target (1, T)."""
-        length = self.source_lengths[:1]
-        target = self.targets[:1, : self.target_lengths[0]]
-        return [self.sources[:1, : length[0]], length, target]
-
-
-def build_vocabs(pairs: Sequence[tuple], min_freq: int = 1) -> list[list[str]]:
-    """The vocabularies of sources and of targets, as lists of tokens in index order."""
-    sources = [source for source, _ in pairs]
-    targets = [target for _, target in pairs]
-    return [Vocab.build(texts, SPECIALS, min_freq).get_itos() for texts in (sources, targets)]
-
-
-def encode_pairs(
-    pairs: Sequence[tuple], source_vocab: Vocab, target_vocab: Vocab, device="cpu"
-) -> PairSplit:
-    """Numericalise (source, target) token tuples; <bos> and <eos> are put around each target."""
-    sources, source_lengths = pad_batch([source_vocab(source) for source, _ in pairs])
-    wrapped = [[BOS, *target_vocab(target), EOS] for _, target in pairs]
-    targets, target_lengths = pad_batch(wrapped)
-    return PairSplit(
-        list(pairs),
-        sources.to(device),
-        source_lengths.to(device),
-        targets.to(device),
-        target_lengths.to(device),
-    )
-
-
-def encode_text(text: str, vocabs, level: str, device) -> PairSplit:
-    """Numericalise one source, cut into tokens of a `level`; say which of them are unknown."""
-    tokens = tokenise(text, level)
-    if not tokens:
-        raise UserError(f"{text[:40]!r}: there is no token in this text")
-    unknown = [token for token in tokens if token not in vocabs[0]]
-    if unknown:
-        print(f"{'':<5}read as <unk>, never seen in training: {' '.join(unknown)}")
-    return encode_pairs([(tokens, ())], vocabs[0], vocabs[1], device)
-
-
-def print_pairs(data: dict[str, PairSplit], vocabs, levels, source: str, max_length: int) -> None:
-    """Print the sizes of the splits, and two pairs as an encoder and a decoder meet them."""
-    sizes = ", ".join(f"{len(split.pairs):,} {part}" for part, split in data.items())
-    print(f"{'data':<10}{source}: {sizes}; {len(vocabs[0]):,} {levels[0]} in sources", end="")
-    print(f" and {len(vocabs[1]):,} {levels[1]} in targets")
-    too_long = sum(len(target) > max_length for _, target in data["test"].pairs)
-    if too_long:
-        print(f"{'':<10}{too_long:,} targets of test are longer than --max-length {max_length}")
-    print(f"{'batch':<10}what the decoder reads, and what it has to write at the same step:")
-    split = data["train"]
-    for row in range(2):
-        inputs = split.sources[row, : split.source_lengths[row]]
-        target = split.targets[row, : split.target_lengths[row]]
-        print(f"{'':<10}source  {' '.join(vocabs[0].lookup_tokens(inputs))}")
-        print(f"{'':<10}reads   {' '.join(vocabs[1].lookup_tokens(target[:-1]))}")
-        print(f"{'':<10}writes  {' '.join(vocabs[1].lookup_tokens(target[1:]))}")
-
-
 # %% ---- 5. Training ----------------------------------------------------------------
 def clip_gradients(parameters: Iterable[torch.Tensor], max_norm: float) -> float:
     """Scale all gradients down together so that their norm is at most `max_norm`.
@@ -592,18 +524,27 @@ def load_checkpoint(path, tutorial: str) -> dict:
     return record
 
 
-def load_best(path, tutorial: str, *needed: str, flags: Sequence[str] = ()) -> tuple[dict, dict]:
-    """Read what a model needs to answer: (about, best), as `save_epoch` wrote them.
+def load_model(
+    path, tutorial: str, model_class: Callable, *needed: str, flags: Sequence[str] = ()
+) -> tuple[torch.nn.Module, dict, dict]:
+    """Rebuild the model of a checkpoint, with its best weights; return it, `about` and `best`.
 
-    `needed` names the entries of `about`, besides "config" and "sizes", that must be there, and
-    `flags` those of "config".
+    The last two are as `save_epoch` wrote them.  `needed` names the entries of `about`, besides
+    "config" and "sizes", that must be there, and `flags` those of "config".
     """
     record = load_checkpoint(path, tutorial)
     with restoring(path):
         about = {name: record["about"][name] for name in ("config", "sizes", *needed)}
         _require(about["config"], flags)
+        vocabularies = about.get("vocabs", []) + [about[n] for n in ("vocab",) if n in about]
+        for tokens in vocabularies:
+            Vocab(tokens)  # raises where a stranger's file holds something else
+        for name in ("labels", "levels"):
+            " ".join(about.get(name, []))
+        model = model_class(**about["sizes"])
+        model.load_state_dict(record["best"]["weights"])
         best = {**record["best"], "epoch": int(record["best"]["epoch"])}
-    return about, best
+    return model, about, best
 
 
 def _require(entries: dict, names: Iterable[str]) -> None:
@@ -797,24 +738,6 @@ def plot_heatmap(
         axes.figure.colorbar(image, ax=axes, label=label)
 
 
-def plot_by_length(axes, curves: dict[str, dict], unit: str, label: str, trained_to=None) -> None:
-    """Draw one curve of {source length: value} for each name in `curves`.
-
-    `unit` says what the length counts, `label` names the value.  `trained_to` marks the greatest
-    length in training: what fails left of the line is capacity, right of it generalisation.
-    """
-    for (name, values), marker in zip(curves.items(), "osD^vPX"):
-        lengths = sorted(values)
-        heights = [values[length] for length in lengths]
-        axes.plot(lengths, heights, marker + "-", ms=4, label=name)
-    if trained_to is not None:
-        axes.axvline(trained_to + 0.5, color=GREY, linestyle="--", label="longest in training")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set(xlabel=f"source length ({unit})", ylabel=label)
-    axes.set_ylim(bottom=0)
-    axes.legend(fontsize=9)
-
-
 def plot_by_horizon(scores: dict[str, dict], label: str, title: str):
     """Return a figure: RMSE of {name: scores of a forecast} against the number of steps ahead."""
     import matplotlib.pyplot as plt
@@ -956,18 +879,48 @@ def answers_alone(args: argparse.Namespace, asked) -> bool:
     return asked is not None and bool(args.path) and not trains
 
 
-def texts_asked(texts: Sequence[str]) -> list[str]:
+def texts_asked(texts: Sequence[str], without_words: bool = False) -> list[str]:
     """The texts of `--predict` or its like; "-" stands for the lines of standard input.
 
-    A line without a word is passed over.
+    An empty line is passed over, and one `without_words` as well, unless it is asked for.
     """
     found = []
     for text in texts:
         if text == "-":
-            found += [line.strip() for line in sys.stdin if basic_english(line)]
+            lines = [line.strip() for line in sys.stdin]
+            found += [line for line in lines if basic_english(line) or (line and without_words)]
         else:
             found.append(text.strip())
     return found
+
+
+def wants_table(texts: Sequence[str] | None) -> bool:
+    """Whether `--predict -` was given and the answers go to a file or to another program."""
+    return texts is not None and "-" in texts and not sys.stdout.isatty()
+
+
+def print_table(texts: Sequence[str], read: Callable, answer_all: Callable) -> dict[str, str]:
+    """Answer the lines of standard input in a table: text, answer, probability of the answer.
+
+    One row a text, in their order, with tabs between.  `read` makes of a text what the network
+    reads, and `answer_all` gives [(answer, probability), ...] to a list of those.  Where there
+    is nothing to read, the answer is empty.
+    """
+    texts = texts_asked(texts, without_words=True)
+    inputs = [read(text) for text in texts]
+    known = [tokens for tokens in inputs if tokens]
+    answers = iter(answer_all(known) if known else [])
+    table = {}
+    for text, tokens in zip(texts, inputs):
+        table[text], probability = next(answers) if tokens else ("", math.nan)
+        print(f"{' '.join(text.split())}\t{table[text]}\t{probability:.4f}")
+    return table
+
+
+def likeliest(logits: torch.Tensor, labels: Sequence[str]) -> list[tuple[str, float]]:
+    """The likeliest label of each text, and its probability; `logits` are (N, L)."""
+    best = logits.softmax(dim=1).max(dim=1)
+    return [(labels[index], p) for index, p in zip(best.indices.tolist(), best.values.tolist())]
 
 
 def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[torch.device, dict]:

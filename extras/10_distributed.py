@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
+import importlib
 import os
 import sys
 import time
@@ -30,16 +30,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from torch.nn.parallel import DistributedDataParallel
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-import rnn_utils as ru  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import rnn_utils as ru
 
-# `import` cannot spell a name that begins with a digit.
-spec = importlib.util.spec_from_file_location("chapter_10", ROOT / "10_text_generation.py")
-chapter = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(chapter)
+# The statement `import` cannot spell a name that begins with a digit.
+chapter = importlib.import_module("10_text_generation")
 
 
 # %% [markdown]
@@ -132,7 +128,7 @@ def train(model, data, device, epochs: int, lr: float, batch_size: int, bf16: bo
     streams = chapter.make_streams(data["train"], batch_size, STEPS)  # (B, L) each
     inputs, targets = (stream.chunk(NUM_PROCESSES)[RANK] for stream in streams)  # my share
     num_chunks = inputs.shape[1] // STEPS
-    network = DistributedDataParallel(model) if NUM_PROCESSES > 1 else model
+    network = torch.nn.parallel.DistributedDataParallel(model) if NUM_PROCESSES > 1 else model
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     history = []
     best = {"epoch": 0, "loss": float("inf")}
@@ -218,8 +214,7 @@ def main(argv=None) -> dict:
     test = chapter.evaluate(model, data["test"])  # the only look at test
     ru.print_test(test, {}, "bits", f"epoch {best['epoch']}, chosen on validation")
     about = {"config": {"level": "char"}, "sizes": sizes, "vocab": tokens[0]}
-    model_path = path.with_name("model.pt")
-    ru.save_checkpoint(model_path, chapter.TUTORIAL, {"about": about, "best": best})
+    ru.save_checkpoint(path.with_name("model.pt"), chapter.TUTORIAL, {"about": about, "best": best})
     measured = {"history": history, "test": test, "processes": NUM_PROCESSES}
     return ru.write_metrics(args, "10_distributed", args.data, False, measured)
 

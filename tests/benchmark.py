@@ -57,6 +57,7 @@ from helpers import load_script
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+import rnn_pairs as rp
 import rnn_utils as ru
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("[0-9][0-9]_*.py"))
@@ -266,7 +267,7 @@ def pairs_case(script, num_batches: int):
     more = [n + translate * random.randint(0, 4) for n in lengths]
     words = [[torch.randint(4, size, (n,)).tolist() for n in side] for side in (lengths, more)]
     sources, targets = words[0], [[ru.BOS, *target, ru.EOS] for target in words[1]]
-    split = ru.PairSplit(list(zip(*words)), *ru.pad_batch(sources), *ru.pad_batch(targets))
+    split = rp.PairSplit(list(zip(*words)), *ru.pad_batch(sources), *ru.pad_batch(targets))
     model = script.Seq2Seq(size, size, hidden_size=flags.hidden_size, dropout=flags.dropout)
     optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr, betas=(0.9, 0.98))
     plan = (1, flags.epochs, flags.lr, flags.batch_size, flags.clip, 0)

@@ -149,7 +149,7 @@ def prepare(min_freq=2, max_size=None, max_length=0):
     text, groups, source = script.load_sentences(None, "embedded", None, True, 0)
     assert groups and source == "embedded"
     num_train = len(text) * 9 // 10
-    tokens = [script.tokenize(sentence) for sentence in text]
+    tokens = [ru.basic_english(sentence) for sentence in text]
     vocab = ru.Vocab.build(tokens[:num_train], min_freq=min_freq, max_size=max_size)
     sentences, cut = script.numericalise(tokens, vocab, num_train, max_length)
     return text, num_train, tokens, vocab, sentences, cut
@@ -190,11 +190,7 @@ def test_max_vocab_and_a_text_without_tokens(tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(lines), encoding="utf-8")
     text, groups, source = script.load_sentences(tmp_path / "a.txt", "embedded", None, True, 0)
     assert sorted(text) == sorted(lines[3:]) and source == "a.txt" and not groups
-    assert all(script.tokenize(sentence) for sentence in text)
-
-
-def test_equal_words_are_one_object():
-    assert script.tokenize("rain falls")[0] is script.tokenize("warm rain")[1]
+    assert all(ru.basic_english(sentence) for sentence in text)
 
 
 def test_words_spelled_like_special_tokens_are_ordinary_words(tmp_path):
@@ -429,4 +425,4 @@ def test_the_real_archive():
         labels = collections.Counter(label for part, label, _, _ in reviews if part == split)
         assert labels == {"pos": 12500, "neg": 12500}
     texts = [text for *_, text in reviews[:200]]
-    assert [script.tokenize(text) for text in texts] == [reference(text) for text in texts]
+    assert [ru.basic_english(text) for text in texts] == [reference(text) for text in texts]

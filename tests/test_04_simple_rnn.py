@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import shutil
@@ -474,3 +475,33 @@ def test_a_name_without_letters_is_refused_in_one_line(trained, capsys):
     folder, _ = trained
     flags = ["--predict", "李", "--path", str(folder / "models" / f"{NAME}.pt")]
     assert_one_line_error(run_here(script, flags, capsys), "李", "a to z")
+
+
+def test_standard_input_becomes_a_table_of_answers(trained, capsys, monkeypatch):
+    """One row a name, in order, and nothing else; the same answers as one name at a time."""
+    folder, _ = trained
+    flags = ["--path", str(folder / "models" / f"{NAME}.pt"), "--predict"]
+    names = ["Yamamoto", "O'Brien", "李", "Müller", "a"] * 300  # more than one batch
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(names) + "\n\n"))
+    done = run_here(script, [*flags, "-"], capsys)
+    assert done.returncode == 0 and done.stderr == ""
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == names
+    assert rows[2] == ["李", "", "nan"]
+    answers = script.main([*flags, "Yamamoto", "Müller", "a"])
+    for name, label, probability in rows[:2] + rows[3:]:
+        if name in answers:
+            assert label == max(answers[name], key=answers[name].get)
+            assert float(probability) == pytest.approx(answers[name][label], abs=1e-4)
+
+
+def test_evaluation_on_labels_that_the_model_does_not_know_names_the_file(
+    trained, tmp_path, capsys
+):
+    folder, _ = trained
+    table = tmp_path / "trees.csv"
+    rows = [f"{name},{label}" for label in ("oak", "elm") for name in ("ada", "bob", "cid", "dan")]
+    table.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    flags = ["--eval-only", "--path", str(folder / "models" / f"{NAME}.pt"), "--data", str(table)]
+    done = run_here(script, [*flags, "--output-dir", str(tmp_path)], capsys)
+    assert_one_line_error(done, "trees.csv", "elm")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -490,8 +492,30 @@ def test_reviews_of_any_length_are_answered(trained, text, capsys):
     folder, _ = trained
     model, about, _ = script.load_model(folder / "models" / f"{NAME}.pt")
     answers = script.predict(model, about, [text])
-    assert 0 < answers[text] < 1
+    assert list(answers) == [text.strip()] and 0 < answers[text.strip()] < 1
     assert capsys.readouterr().out.count("0.") <= 1 + about["config"]["max_length"] + 1
+
+
+def test_standard_input_is_answered_in_a_table(trained, monkeypatch, capsys):
+    """One row a text, in order, and nothing else; the same answers as one text at a time."""
+    folder, _ = trained
+    path = folder / "models" / f"{NAME}.pt"
+    texts = ["The plot is not dull.", "xyzzy", "word " * 500 + "end", "Not\twithout charm"]
+    monkeypatch.setattr(
+        sys, "stdin", io.StringIO("\n\n".join([*texts, ";", *texts[:1] * 300]) + "\n")
+    )
+    done = run_here(script, ["--path", str(path), "--predict", "-"], capsys)
+    assert done.returncode == 0 and done.stderr == ""
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows[:4]] == [" ".join(text.split()) for text in texts]
+    assert rows[4] == [";", "", "nan"]  # there is no word to read
+    assert rows[5:] == [rows[0]] * 300
+    model, about, _ = script.load_model(path)
+    alone = script.predict(model, about, texts)
+    for text, (_, answer, probability) in zip(texts, rows):
+        positive = alone[text]
+        assert answer == ("pos" if positive > 0.5 else "neg")
+        assert float(probability) == pytest.approx(max(positive, 1 - positive), abs=1e-4)
 
 
 def test_underscores_of_the_text_are_printed(capsys):
@@ -529,6 +553,15 @@ def test_bad_table_names_file_and_what_is_wrong(tmp_path, name):
         script.main(["--data", str(tmp_path / name), "--output-dir", str(tmp_path / "out")])
     for fragment in [name, *fragments]:
         assert fragment in str(caught.value)
+
+
+def test_labels_that_the_model_does_not_know_name_the_file(trained, tmp_path, capsys):
+    rows = [f"{label} {n},{label}" for n in range(4) for label in ("happy", "unhappy")]
+    table = write_table(tmp_path / "new.csv", rows)
+    model = str(trained[0] / "models" / f"{NAME}.pt")
+    flags = ["--eval-only", "--path", model, "--data", table, "--output-dir", str(tmp_path)]
+    done = run_here(script, flags, capsys)
+    assert_one_line_error(done, "new.csv: the label 'happy'", "neg, pos")
 
 
 def test_words_not_separated_by_spaces_are_one_line(tmp_path, capsys):

@@ -14,6 +14,7 @@ from helpers import (
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    run_here,
     run_script,
     same_but_for_times,
 )
@@ -39,10 +40,13 @@ def prepare(series_values, length=50, horizon=20, season=7):
     """A series of (T,) or (T, I) values, cut and scaled as `main` does it."""
     values = np.asarray(series_values, dtype=float).reshape(len(series_values), -1)
     series = rd.Series("y.csv", "y", values, np.arange(len(values)), season)
-    stretches = script.split_by_time(len(values))
-    rd.check_stretches(series, stretches, length + horizon)
+    stretches = rd.split_by_time(len(values))
+    rd.check_stretches(series, length + horizon)
     scaler = script.Scaler.fit(values[stretches["train"]])
-    return series, scaler, script.make_splits(series, scaler, length, horizon, "cpu")
+    about = {"config": {"sequence_length": length}, "sizes": {"horizon": horizon}}
+    about["scaler"] = scaler._asdict()
+    model = script.Forecaster(values.shape[1], horizon, hidden_size=2)
+    return series, *script.introduce(model, about, series)
 
 
 def scored(model, series, scaler, splits):
@@ -160,14 +164,14 @@ def test_gates_read_are_those_of_the_network():
 def test_the_figure_shows_the_forecast_over_the_value_it_forecasts():
     series, scaler, splits = prepare(script.make_sine(400, 0), 12, 8)
     test = splits["test"]
-    _, forecast, bands = scored(tiny_model(horizon=8), series, scaler, splits)
-    figure = script.plot_forecast(series, test.now, forecast, bands, ru.get_pyplot())
+    _, answers = scored(tiny_model(horizon=8), series, scaler, splits)
+    figure = script.plot_forecast(series, test.now, answers, ru.get_pyplot())
     for axes, k in zip(figure.axes, (1, 8)):
         lines = {line.get_label(): line.get_xydata() for line in axes.get_lines()}
         assert lines["truth"][:, 0].tolist() == lines["forecast"][:, 0].tolist()
         np.testing.assert_array_equal(lines["truth"][:, 0], test.now + k)
         np.testing.assert_array_equal(lines["truth"][:, 1], series.values[test.now + k, 0])
-        np.testing.assert_array_equal(lines["forecast"][:, 1], forecast[:, k - 1])
+        np.testing.assert_array_equal(lines["forecast"][:, 1], answers[0, :, k - 1])
 
 
 def test_model_can_overfit_one_batch():
@@ -272,12 +276,10 @@ def test_forecast_at_t_ignores_what_comes_after_t(anchor):
         series, scaler, splits = prepare(changed, 12, season=24)
         model = tiny_model(horizon=20, anchor=anchor)
         assert splits["test"].now.max() < 395
-        forecast, bands = script.forecast_in_units(
-            model, splits["test"].inputs, torch.ones(2, 20), scaler
-        )
+        answers = script.forecast_in_units(model, splits["test"].inputs, torch.ones(2, 20), scaler)
         linear = script.rb.linear_forecast(splits["train"], splits["val"], splits["test"].inputs)
         naive = script.rb.naive_forecasts(series.values[:, 0], splits["test"].now, 20, 24)
-        results.append([forecast, bands, linear, *naive.values()])
+        results.append([answers, linear, *naive.values()])
     for before, after in zip(*results):
         np.testing.assert_array_equal(before, after)
 
@@ -292,7 +294,8 @@ def test_batch_size_changes_no_forecast():
 def test_seasonal_naive_is_perfect_on_a_periodic_series(season):
     values = np.tile(np.arange(season) ** 2.0, 60)
     series, scaler, splits = prepare(values, 6, 9, season=season)
-    scores, _, _ = scored(tiny_model(horizon=9), series, scaler, splits)
+    measured, _ = scored(tiny_model(horizon=9), series, scaler, splits)
+    scores = measured["baseline_scores"]
     assert scores["seasonal naive"]["by_horizon"]["rmse"] == [0.0] * 9
     now = splits["test"].now
     steps = np.abs(values[now + 4] - values[now])
@@ -303,15 +306,19 @@ def test_linear_forecast_continues_a_sum_of_waves():
     t = np.arange(600)
     waves = 0.01 * t + np.sin(2 * np.pi * t / 24) + np.sin(2 * np.pi * t / 12.42)
     series, scaler, splits = prepare(waves, season=24)
-    scores, _, _ = scored(tiny_model(horizon=20), series, scaler, splits)
-    assert max(scores["linear AR"]["by_horizon"]["rmse"]) < 1e-3
+    measured, _ = scored(tiny_model(horizon=20), series, scaler, splits)
+    assert max(measured["baseline_scores"]["linear AR"]["by_horizon"]["rmse"]) < 1e-3
+    assert measured["baselines"]["linear AR"] < 1e-3
 
 
 def test_intervals_hold_what_they_promise_on_the_data_they_were_measured_on():
     _, scaler, splits = prepare(script.make_sine(900, 4))
     val, model = splits["val"], tiny_model(horizon=20)
     quantiles = script.calibrate(model, val)
-    _, bands = script.forecast_in_units(model, val.inputs, quantiles, scaler)
+    forecast, *bands = script.forecast_in_units(model, val.inputs, quantiles, scaler)
+    bands = np.array(bands)
+    expected = scaler.to_units(script.forecast_direct(model, val.inputs))
+    np.testing.assert_array_equal(forecast, expected)
     truth = scaler.to_units(val.targets)
     assert bands.shape == (2, *truth.shape) and (bands[0] < bands[1]).all()
     below = (truth <= bands).mean(axis=(1, 2))
@@ -323,13 +330,13 @@ def test_coverage_counts_the_test_values_in_the_intervals():
     shares = []
     for width in (0.0, 0.5, 100.0):
         quantiles = torch.tensor([[-width] * 5, [width] * 5])
-        scores, forecast, _ = script.measure_test(
+        measured, answers = script.measure_test(
             tiny_model(horizon=5), series, splits, scaler, quantiles
         )
         truth = scaler.to_units(splits["test"].targets)
-        inside = np.abs(truth - forecast) <= width * scaler.scale[0] + 1e-6
-        assert scores["GRU"]["coverage"] == pytest.approx(inside.mean(), abs=0.005)
-        shares.append(scores["GRU"]["coverage"])
+        inside = np.abs(truth - answers[0]) <= width * scaler.scale[0] + 1e-6
+        assert measured["test"]["coverage"] == pytest.approx(inside.mean(), abs=0.005)
+        shares.append(measured["test"]["coverage"])
     assert shares[0] < 0.01 < shares[1] < 1 == shares[2]
 
 
@@ -458,7 +465,8 @@ def test_resumed_run_equals_one_straight_bit_for_bit(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             script.main(command)
     resumed = script.main([*command, "--resume", "--forecast", "2"])
-    assert resumed.pop("forecast") and same_but_for_times(resumed) == same_but_for_times(straight)
+    assert resumed.pop("forecast") and straight.pop("forecast") is None
+    assert same_but_for_times(resumed) == same_but_for_times(straight)
     seconds = sum(row["seconds"] for row in resumed["history"])  # of the first half, too
     num_windows = 0.7 * 600 - 12 - 4 + 1
     assert resumed["items_per_second"] == pytest.approx(4 * num_windows / seconds, rel=1e-3)
@@ -598,7 +606,8 @@ def test_bad_files_get_the_documented_answer(content, flags, fragments, csv_file
 @pytest.mark.parametrize(
     ("flags", "fragments"),
     [
-        (["--data", "x.csv"], ["--column"]),
+        (["--data", "x.csv"], ["x.csv", "day, sales", "--column"]),
+        (["--forecast", "3", "--path", "sine.pt", "--data", "x.csv"], ["day, sales", "--column"]),
         (["--features", "a"], ["--features", "--data"]),
         (["--data", "x.csv", "--dataset", "sine", "--column", "y"], ["--dataset"]),
         (["--forecast", "3", "--path", "absent.pt"], ["absent.pt", "--save-model"]),
@@ -612,10 +621,37 @@ def test_mistakes_are_user_errors(tmp_path, flags, fragments, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ru.save_checkpoint(tmp_path / "other.pt", "04_simple_rnn", {"vocab": []})
     ru.save_checkpoint(tmp_path / "hollow.pt", NAME, {"about": {"scaler": {"shift": [0.0]}}})
+    (tmp_path / "x.csv").write_text("day,sales\n1,2\n2,3\n")
+    if "sine.pt" in flags:  # trained without a table, so it names no column
+        script.main([*TINY, "--epochs", "1", "--save-model", "--path", "sine.pt"])
     with pytest.raises(ru.UserError) as caught:
         script.main(flags)
     for fragment in fragments:
         assert fragment in str(caught.value)
+
+
+DAMAGES = [
+    {"scaler": {}},
+    {"scaler": None},
+    {"scaler": {"shift": [0.0], "scale": None}},
+    {"scaler": {"shift": ["a"], "scale": [1.0]}},
+    {"end": None},
+    {"end": {}},
+    {"end": {"name": "y", "source": "y", "season": 7, "times": ["1"], "values": None}},
+    {"end": {"name": "y", "source": "y", "season": 7, "times": [], "values": [[0.0]] * 8}},
+    {"config": {}},
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
+@pytest.mark.parametrize("flags", [["--forecast", "3"], ["--eval-only"]], ids=str)
+def test_a_damaged_checkpoint_is_one_line(trained, tmp_path, damage, flags, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    record = ru.load_checkpoint(trained[0] / "models" / f"{NAME}.pt", NAME)
+    record["about"].update(damage)
+    ru.save_checkpoint(tmp_path / "bad.pt", NAME, record)
+    done = run_here(script, [*flags, "--path", "bad.pt"], capsys)
+    assert_one_line_error(done, "bad.pt", "does not fit this script", "--save-model")
 
 
 def test_user_mistakes_are_one_line(csv_file, tmp_path):

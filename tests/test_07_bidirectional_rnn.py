@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -316,7 +318,7 @@ def test_any_text_can_be_answered():
     about = {"vocab": VOCAB.get_itos(), "labels": LABELS, "config": {"max_length": 50}}
     texts = ["word1", "word2 " * 4000, "never met", "<unk> <pad> word2", "Grüße, 李!"]
     answers = script.predict(tiny_model(), about, texts)
-    for text in texts:
+    for text in map(str.strip, texts):
         assert set(answers[text]) == set(LABELS)
         assert sum(answers[text].values()) == pytest.approx(1)
     with pytest.raises(ru.UserError, match="no word"):
@@ -346,8 +348,34 @@ def test_vocabulary_is_built_from_train_only(tmp_path):
 
 
 def test_labels_that_the_model_does_not_know_are_one_line():
-    with pytest.raises(ru.UserError, match="'animal' is not one that the model knows: ham, spam"):
-        script.encode([(["so"], "animal")], VOCAB, ["ham", "spam"], "cpu")
+    about = {"vocab": VOCAB.get_itos(), "labels": ["ham", "spam"]}
+    wanted = "mail.csv: the label 'animal' is not one that the model knows: ham, spam"
+    with pytest.raises(ru.UserError, match=wanted):
+        script.encode_splits(tiny_model(), about, {"val": [(["so"], "animal")]}, "mail.csv")
+
+
+def write_classes(path, count: int) -> str:
+    """A table of ten classes with `count` texts each; a word that comes twice tells the class."""
+    rows = [f"kind{c} item {c}{n} of kind{c} ?,class{c}" for c in range(10) for n in range(count)]
+    path.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    return str(path)
+
+
+def test_ten_classes_of_three_texts_each_train_with_the_default_flags(tmp_path):
+    table = write_classes(tmp_path / "ten.csv", 3)
+    splits, _, _ = load("--data", table)
+    for pairs in splits.values():  # one text of each class to train, validate and test
+        assert sorted(label for _, label in pairs) == [f"class{c}" for c in range(10)]
+    metrics = script.main(["--data", table, "--output-dir", str(tmp_path / "out")])
+    assert len(metrics["history"]) == 15
+    assert metrics["test"]["accuracy"] > metrics["baselines"]["majority label"]
+    longer = ["--data", table, "--epochs", "100", "--output-dir", str(tmp_path), "--no-plots"]
+    assert script.main(longer)["test"]["accuracy"] > 0.5  # and with more updates it learns
+
+
+def test_two_texts_of_a_class_are_too_few(tmp_path, capsys):
+    flags = ["--data", write_classes(tmp_path / "ten.csv", 2), "--output-dir", str(tmp_path)]
+    assert_one_line_error(run_here(script, flags, capsys), "ten.csv", "needs at least 3")
 
 
 # ---------------------------------------------------------------- what the chapter claims
@@ -417,6 +445,14 @@ def test_another_checkpoint_is_compared_question_by_question(trained, tmp_path, 
     assert same["test"]["minus_last"] == [0, 0, 0]
 
 
+def test_a_model_of_other_labels_cannot_be_compared_with(trained, tmp_path, capsys):
+    model = str(trained[0] / "models" / f"{NAME}.pt")
+    table = write_classes(tmp_path / "ten.csv", 3)
+    flags = ["--data", table, "--epochs", "1", "--compare", model, "--output-dir", str(tmp_path)]
+    done = run_here(script, flags, capsys)
+    assert_one_line_error(done, f"{NAME}.pt: the label 'class0'", "animal, food, tool, vehicle")
+
+
 @pytest.mark.parametrize("flags", [["--direction", "backward"], ["--num-layers", "2"]])
 def test_other_architectures_run(flags, tmp_path):
     metrics = script.main([*TINY, *flags, "--epochs", "1", "--output-dir", str(tmp_path)])
@@ -457,6 +493,26 @@ def test_predict_needs_the_checkpoint_alone(trained, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.pt"]
 
 
+def test_standard_input_is_answered_in_a_table(trained, monkeypatch, capsys):
+    """One row a text, in order, and nothing else; the same answers as one text at a time."""
+    path = trained[0] / "models" / f"{NAME}.pt"
+    texts = ["Something in the town barked.", "Grüße, 李!", "who\tis it ?", "zzz " * 500 + "z"]
+    monkeypatch.setattr(
+        sys, "stdin", io.StringIO("\n\n".join([*texts, ";", *texts[:1] * 300]) + "\n")
+    )
+    done = run_here(script, ["--path", str(path), "--predict", "-"], capsys)
+    assert done.returncode == 0 and done.stderr == ""
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows[:4]] == [" ".join(text.split()) for text in texts]
+    assert rows[4] == [";", "", "nan"]  # there is no word to read
+    assert rows[5:] == [rows[0]] * 300
+    model, about, _ = script.load_model(path)
+    alone = script.predict(model, about, texts)
+    for text, (_, answer, probability) in zip(texts, rows):
+        assert answer == max(alone[text], key=alone[text].get)
+        assert float(probability) == pytest.approx(alone[text][answer], abs=1e-4)
+
+
 def test_resumed_run_equals_one_straight_bit_for_bit(trained, tmp_path, monkeypatch):
     folder, straight = trained
     command = [*TINY, "--epochs", "4", "--save-model", "--path", str(tmp_path / "m.pt")]
@@ -491,7 +547,7 @@ MISTAKES = [
     (["--data", "rare.csv"], ["rare.csv", "'y' has 2 distinct texts"]),
     (
         ["--eval-only", "--path", "good.pt", "--data", "new.csv"],
-        ["the label 'fish'", "animal, food"],
+        ["new.csv: the label 'fish'", "animal, food"],
     ),
     (["--dataset", "trec", "--data-dir", "nothing"], ["TREC.train", "--offline"]),
     (["--dataset", "imdb", "--data-dir", "nothing"], ["aclImdb", "--offline"]),

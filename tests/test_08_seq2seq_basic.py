@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import io
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from helpers import (
 )
 
 import rnn_data as rd
+import rnn_pairs as rp
 import rnn_utils as ru
 
 script = load_script("08_seq2seq_basic")
@@ -44,7 +48,13 @@ def sharp_model():
 
 
 def digits_split(count=24, longest=7, task="copy"):
-    return ru.encode_pairs(script.draw_pairs(task, count, range(1, longest + 1)), VOCAB, VOCAB)
+    return rp.encode_pairs(script.draw_pairs(task, count, range(1, longest + 1)), VOCAB, VOCAB)
+
+
+def answer(model, split, vocab, max_length):
+    """The answers to a split, without their probabilities."""
+    decode = functools.partial(script.greedy, model, max_length=max_length)
+    return rp.answer(decode, split, vocab)[0]
 
 
 def mean_loss(model, split, rows):
@@ -90,7 +100,7 @@ def test_extra_padding_changes_neither_logits_nor_loss_nor_answers():
     wide_loss, wide_count = mean_loss(model, wider, rows)
     assert wide_count == count == int((split.target_lengths - 1).sum())
     assert wide_loss == pytest.approx(loss, rel=1e-5)
-    assert script.answer(model, split, VOCAB, 9) == script.answer(model, wider, VOCAB, 9)
+    assert answer(model, split, VOCAB, 9) == answer(model, wider, VOCAB, 9)
 
 
 def test_a_sentence_is_encoded_the_same_alone_and_among_longer_ones():
@@ -118,7 +128,7 @@ def test_loss_and_forced_accuracy_do_not_depend_on_the_batch():
 
 def test_the_decoder_reads_the_target_shifted_by_one_and_is_scored_by_the_rest():
     pairs = [(("4", "2"), ("2", "4")), (("7",), ("7",))]
-    split = ru.encode_pairs(pairs, VOCAB, VOCAB)
+    split = rp.encode_pairs(pairs, VOCAB, VOCAB)
     model, read = tiny_model(), []
     embed = model.target_embedding.forward
     model.target_embedding.forward = lambda tokens: read.append(tokens) or embed(tokens)
@@ -138,7 +148,7 @@ def test_the_future_of_the_target_does_not_leak_into_its_logits():
 def test_answers_do_not_look_at_the_target():
     model, split = sharp_model(), digits_split()
     blind = split._replace(targets=torch.full_like(split.targets, 5))
-    assert script.answer(model, blind, VOCAB, 8) == script.answer(model, split, VOCAB, 8)
+    assert answer(model, blind, VOCAB, 8) == answer(model, split, VOCAB, 8)
 
 
 def test_model_can_overfit_one_batch_and_decodes_what_it_has_learned():
@@ -151,39 +161,41 @@ def test_model_can_overfit_one_batch_and_decodes_what_it_has_learned():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert script.answer(model, split, VOCAB, 10) == [target for _, target in split.pairs]
+    assert answer(model, split, VOCAB, 10) == [target for _, target in split.pairs]
 
 
 def test_greedy_takes_the_likeliest_token_and_reads_it_next():
     model, split = sharp_model(), digits_split(20)
-    answers = script.answer(model, split, VOCAB, 15)
+    decode = functools.partial(script.greedy, model, max_length=15)
+    answers, probabilities = rp.answer(decode, split, VOCAB)
     assert len({len(words) for words in answers}) > 3  # some end early, not all at once
     for row in range(0, 20, 3):
         length = split.source_lengths[row : row + 1]
         state = model.encode(split.sources[row : row + 1, : int(length)], length)
-        token, written = ru.BOS, []
+        token, written, log_p = ru.BOS, [], 0.0
         while len(written) < 15:
             logits, state = model.decode(torch.tensor([[token]]), state)
             token = int(logits.argmax())
+            log_p += logits.log_softmax(dim=2).max().item()
             if token == ru.EOS:
                 break
             written.append(token)
         assert answers[row] == tuple(VOCAB.lookup_tokens(written))
+        assert probabilities[row] == pytest.approx(math.exp(log_p), rel=1e-4)
 
 
 def test_answers_come_back_in_the_order_of_the_split():
     model, split = sharp_model(), digits_split(30)
     alone = [
-        script.answer(model, ru.encode_pairs([pair], VOCAB, VOCAB), VOCAB, 15)[0]
-        for pair in split.pairs
+        answer(model, rp.encode_pairs([pair], VOCAB, VOCAB), VOCAB, 15)[0] for pair in split.pairs
     ]
-    assert script.answer(model, split, VOCAB, 15) == alone and len(set(alone)) > 5
+    assert answer(model, split, VOCAB, 15) == alone and len(set(alone)) > 5
 
 
 @pytest.mark.parametrize("length", [1, 200])
 def test_sources_of_one_word_and_of_200(length):
-    split = ru.encode_pairs([(("7",) * length, ())], VOCAB, VOCAB)
-    (words,) = script.answer(tiny_model(), split, VOCAB, 20)
+    split = rp.encode_pairs([(("7",) * length, ())], VOCAB, VOCAB)
+    (words,) = answer(tiny_model(), split, VOCAB, 20)
     assert len(words) <= 20
 
 
@@ -252,8 +264,9 @@ def test_no_sequence_is_in_two_splits_in_any_epoch(task):
     assert not sources["val"] & sources["test"]
     held_out = sources["val"] | sources["test"]
     assert held_out and not sources["train"] & held_out
-    vocabs = [ru.Vocab.build([pair[side] for pair in splits["train"]]) for side in (0, 1)]
-    draw = script.fresh_pairs(task, 3000, 2, 0, splits, vocabs, "cpu")
+    vocabs = rp.build_vocabs(splits["train"])
+    data = {part: rp.encode_pairs(splits[part], *map(ru.Vocab, vocabs)) for part in splits}
+    draw = script.fresh_pairs(task, 3000, 2, 0, data, vocabs)
     epochs = [draw(epoch) for epoch in (1, 2, 2)]
     for split in epochs:
         assert split.pairs and not {source for source, _ in split.pairs} & held_out
@@ -264,11 +277,16 @@ def test_no_sequence_is_in_two_splits_in_any_epoch(task):
 
 def test_lengths_beyond_those_of_training_are_scored_too():
     splits, _, _, _ = script.load_splits("copy", 5, None, None, "auto", None, True, 60)
-    data = {part: ru.encode_pairs(splits[part], VOCAB, VOCAB) for part in splits}
-    outputs = [target for _, target in splits["test"]]
-    curve = script.score_by_length(
-        tiny_model(), data, "test", outputs, (VOCAB, VOCAB), "characters", 60
-    )
+    data = {part: rp.encode_pairs(splits[part], VOCAB, VOCAB) for part in splits}
+
+    # Here a copy of the source is right, so these are right up to 5 digits and wrong beyond.
+    def decode(sources, lengths):
+        ends = torch.full((len(sources), 1), ru.EOS)
+        written = sources if sources.shape[1] <= 5 else ends
+        return torch.cat([written, ends], dim=1), torch.zeros(len(sources))
+
+    about = {"vocabs": [VOCAB.get_itos()] * 2, "levels": ["characters", "characters"]}
+    _, curve = rp.score_by_length(data, "test", decode, about)
     assert {6, 7} <= set(curve) <= {1, 2, 3, 4, 5, 6, 7}
     assert all((value == 1) == (length <= 5) for length, value in curve.items())
 
@@ -431,6 +449,36 @@ def test_predict_needs_the_checkpoint_alone(trained, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "123\n  -> " in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["mine.pt"]
+
+
+def test_lines_of_standard_input_become_a_table(trained, monkeypatch, capsys):
+    """One row a line, the answer and its probability; none for a line without a token."""
+    path = trained[0] / "models" / f"{NAME}.pt"
+    texts = ["123", "45", "1?", "7"]
+    stdin = io.StringIO("\n".join([*texts[:2], "", *texts[2:]]) + "\n")
+    monkeypatch.setattr("sys.stdin", stdin)
+    done = run_here(script, ["--predict", "-", "--path", str(path)], capsys)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == texts and {len(row) for row in rows} == {3}
+    model, about, _ = rp.load_model(path, NAME, script.Seq2Seq)
+    split = rp.encode_sources([tuple(t) for t in texts], [*map(ru.Vocab, about["vocabs"])], "cpu")
+    for (_, written, p), row in zip(rows, range(len(texts))):
+        # The same answer, scored by the model as if it were the target.
+        target = [ru.BOS, *ru.Vocab(about["vocabs"][1])(written), ru.EOS]
+        sources, lengths, _ = split.batch([row])
+        log_p = model.eval()(sources, lengths, torch.tensor([target])).log_softmax(dim=2)
+        total = log_p[0, range(len(target) - 1), target[1:]].sum()
+        assert float(p) == pytest.approx(total.exp().item(), abs=2e-4)
+
+
+def test_a_table_of_many_texts_has_the_answers_of_single_ones(trained, monkeypatch, capsys):
+    path = str(trained[0] / "models" / f"{NAME}.pt")
+    texts = [str(n) for n in range(1, 700, 7)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(texts) + "\n"))
+    table = script.main(["--predict", "-", "--path", path])
+    assert capsys.readouterr().out.count("\n") == len(table) == 100
+    assert table == script.main(["--predict", *texts, "--path", path])
 
 
 def test_compare_trains_four_sizes_and_draws(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import io
 import json
 import math
 import os
@@ -22,6 +24,7 @@ from helpers import (
 )
 
 import rnn_data as rd
+import rnn_pairs as rp
 import rnn_utils as ru
 
 script = load_script("09_attention_mechanism")
@@ -53,7 +56,23 @@ def sharp_model(kind="general"):
 
 
 def digits_split(count=24, longest=7):
-    return ru.encode_pairs(script.draw_pairs("reverse", count, range(1, longest + 1)), VOCAB, VOCAB)
+    return rp.encode_pairs(script.draw_pairs("reverse", count, range(1, longest + 1)), VOCAB, VOCAB)
+
+
+def answer(model, split, vocab, max_length, beam_size=1):
+    """The answers to a split, without their probabilities."""
+    decode = functools.partial(
+        script.beam_search, model, max_length=max_length, beam_size=beam_size
+    )
+    return rp.answer(decode, split, vocab, beam_size)[0]
+
+
+def search(model, split, max_length, beam_size):
+    """Tokens of the best beams, and the mean log p of their tokens, <eos> included."""
+    parts = (split.sources, split.source_lengths, max_length, beam_size)
+    tokens, log_p = script.beam_search(model, *parts)
+    counts = [len(until_eos(line)) + (ru.EOS in line) for line in tokens.tolist()]
+    return tokens, log_p / torch.tensor(counts)
 
 
 def until_eos(line):
@@ -183,7 +202,7 @@ def test_extra_padding_changes_neither_logits_nor_loss_nor_answers(kind):
     torch.testing.assert_close(padded, logits, atol=1e-5, rtol=0)
     assert mean_loss(model, wider, rows) == pytest.approx(mean_loss(model, split, rows), rel=1e-5)
     for beam_size in (1, 3):
-        assert script.answer(model, split, VOCAB, 9, beam_size) == script.answer(
+        assert answer(model, split, VOCAB, 9, beam_size) == answer(
             model, wider, VOCAB, 9, beam_size
         )
 
@@ -299,8 +318,8 @@ def test_model_can_overfit_one_batch_and_decodes_what_it_has_learned(kind):
         loss.backward()
         optimizer.step()
     wanted = [target for _, target in split.pairs]
-    assert script.answer(model, split, VOCAB, 10) == wanted
-    assert script.answer(model, split, VOCAB, 10, beam_size=3) == wanted
+    assert answer(model, split, VOCAB, 10) == wanted
+    assert answer(model, split, VOCAB, 10, beam_size=3) == wanted
 
 
 # ---------------------------------------------------------------- training
@@ -338,7 +357,7 @@ def test_training_stops_after_patience_epochs_without_a_lower_loss(monkeypatch, 
 @pytest.mark.parametrize("kind", ["additive", "dot", "none"])
 def test_beam_size_1_is_greedy(kind):
     model, split = sharp_model(kind), digits_split(30)
-    answers = script.answer(model, split, VOCAB, 15)
+    answers = answer(model, split, VOCAB, 15)
     for row in range(len(split.pairs)):
         length = split.source_lengths[row : row + 1]
         outputs, mask, state = model.encode(split.sources[row : row + 1, : int(length)], length)
@@ -354,10 +373,9 @@ def test_beam_size_1_is_greedy(kind):
 
 def test_beam_search_scores_what_it_returns_and_beats_greedy_on_average():
     model, split = sharp_model(), digits_split(60)
-    parts = (split.sources, split.source_lengths, 15)
-    means = [script.beam_search(model, *parts, beam_size=1)[1].mean().item()]
+    means = [search(model, split, 15, 1)[1].mean().item()]
     for beam_size in (2, 5, 30):  # 30: more beams than the vocabulary has tokens
-        tokens, scores = script.beam_search(model, *parts, beam_size)
+        tokens, scores = search(model, split, 15, beam_size)
         for row in range(0, len(split.pairs), 7):
             line = tokens[row].tolist()
             expected = score_of(model, split, row, until_eos(line), ru.EOS in line)
@@ -369,7 +387,7 @@ def test_beam_search_scores_what_it_returns_and_beats_greedy_on_average():
 def test_a_wide_beam_finds_the_best_of_all_short_answers():
     model, split = sharp_model(), digits_split(6, 3)
     real = "0123456789"
-    _, scores = script.beam_search(model, split.sources, split.source_lengths, 2, 200)
+    _, scores = search(model, split, 2, 200)
     for row in range(len(split.pairs)):
         answers = [("", True)] + [(a, True) for a in real]
         answers += [(a + b, False) for a in real for b in real]
@@ -380,10 +398,9 @@ def test_a_wide_beam_finds_the_best_of_all_short_answers():
 def test_answers_come_back_in_the_order_of_the_split():
     model, split = sharp_model(), digits_split(30)
     alone = [
-        script.answer(model, ru.encode_pairs([pair], VOCAB, VOCAB), VOCAB, 15)[0]
-        for pair in split.pairs
+        answer(model, rp.encode_pairs([pair], VOCAB, VOCAB), VOCAB, 15)[0] for pair in split.pairs
     ]
-    assert script.answer(model, split, VOCAB, 15) == alone
+    assert answer(model, split, VOCAB, 15) == alone
     assert len(set(alone)) > 5
 
 
@@ -391,7 +408,7 @@ def test_answers_do_not_look_at_the_target():
     model, split = sharp_model(), digits_split()
     blind = split._replace(targets=torch.full_like(split.targets, 5))
     for beam_size in (1, 4):
-        assert script.answer(model, blind, VOCAB, 8, beam_size) == script.answer(
+        assert answer(model, blind, VOCAB, 8, beam_size) == answer(
             model, split, VOCAB, 8, beam_size
         )
 
@@ -407,8 +424,8 @@ def test_training_never_stops_a_sequence_early():
 @pytest.mark.parametrize("length", [1, 200])
 def test_sources_of_one_word_and_of_200(length):
     model = sharp_model()
-    split = ru.encode_pairs([(("7",) * length, ())], VOCAB, VOCAB)
-    (words,) = script.answer(model, split, VOCAB, 20)
+    split = rp.encode_pairs([(("7",) * length, ())], VOCAB, VOCAB)
+    (words,) = answer(model, split, VOCAB, 20)
     assert len(words) <= 20
     weights = script.alignment(model, (VOCAB, VOCAB), ("7",) * length, words)
     assert weights.shape == (len(words) + 1, length)
@@ -555,6 +572,32 @@ def test_translate_reads_standard_input(trained, monkeypatch, capsys):
     path = str(trained[0] / "models" / f"{NAME}.pt")
     answers = script.main(["--translate", "-", "--path", path, "--no-plots"])
     assert list(answers) == ["3 march 2017", "4 may 2001"]
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_lines_of_standard_input_become_a_table(trained, beam_size, tmp_path, monkeypatch, capsys):
+    """Answers and their probabilities, and no figure and no other line."""
+    monkeypatch.chdir(tmp_path)
+    path = str(trained[0] / "models" / f"{NAME}.pt")
+    texts = ["3 march 2017", "4 may 2001", "7th ~ june '62", "1/2/1999"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([*texts[:1], "", *texts[1:]]) + "\n"))
+    flags = ["--path", path, "--beam-size", str(beam_size), "--max-length", "12"]
+    done = run_here(script, ["--translate", "-", *flags], capsys)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert list(tmp_path.iterdir()) == []
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == texts and {len(row) for row in rows} == {3}
+    single = script.main(["--translate", *texts, *flags, "--no-plots"])
+    assert single == {text: written for text, written, _ in rows}
+    model, about, _ = rp.load_model(path, NAME, script.Seq2Seq)
+    vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
+    for text, written, p in rows:
+        finished = [ru.EOS] * (len(written) < 12)
+        target = [ru.BOS, *vocabs[1](written), *finished]
+        sources, lengths, _ = rp.encode_sources([tuple(text)], vocabs, "cpu").batch([0])
+        log_p = model.eval()(sources, lengths, torch.tensor([target])).log_softmax(dim=1)
+        total = log_p[range(len(target) - 1), target[1:]].sum()
+        assert float(p) == pytest.approx(total.exp().item(), abs=2e-4)
 
 
 @pytest.mark.parametrize("kind", ["additive", "general", "scaled-dot-product", "none"])

@@ -148,7 +148,7 @@ def check_scheduled_sampling(scheduled_sampling):
     assert right.requires_grad  # it is to be trained
     # Always its own: that is greedy decoding, and it cannot depend on the targets.
     own = scheduled_sampling(model, sources, lengths, targets, 1.0)
-    greedy = script.greedy(model, sources, lengths, 7)
+    greedy, _ = script.greedy(model, sources, lengths, 7)
     assert own.shape == right.shape == (40, 7, 12)
     steps = greedy.shape[1]  # greedy stops where all rows have written <eos>
     assert torch.equal(own.argmax(dim=2)[:, :steps], greedy), "not what greedy decoding writes"

@@ -83,7 +83,8 @@ def test_docstring_and_exercises_name_flags_and_commands_that_exist(name):
 
 # ---------------------------------------------------------------- who knows whom
 
-MODULES = ("rnn_utils", "rnn_files", "rnn_data", "rnn_baselines")  # each may use those before it
+# Each may use those before it.
+MODULES = ("rnn_utils", "rnn_files", "rnn_data", "rnn_baselines", "rnn_pairs")
 EXTRAS = sorted(f"extras/{path.stem}" for path in ROOT.glob("extras/*.py"))
 TREES = {
     name: ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
@@ -147,14 +148,25 @@ def test_no_name_in_a_module_serves_one_chapter_alone():
     assert set(ALLOWED) <= set(alone)  # no exception that is not needed
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_uses_only_those_below_it_and_knows_no_chapter(module):
+def imported_by(file: str) -> set[str]:
+    """The names of all modules that a file imports."""
     imported = set()
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(TREES[file]):
         if isinstance(node, ast.Import):
             imported.update(item.name for item in node.names)
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module)
+    return imported
+
+
+def test_the_module_of_pairs_serves_the_chapters_that_translate():
+    users = [file for file in TREES if "rnn_pairs" in imported_by(file)]
+    assert users == ["08_seq2seq_basic", "09_attention_mechanism"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_uses_only_those_below_it_and_knows_no_chapter(module):
+    imported = imported_by(module)
     own = {path.stem for path in ROOT.glob("*.py")}
     assert imported & own <= set(MODULES[: MODULES.index(module)])
     code = ast.unparse(TREES[module])  # without comments

@@ -28,6 +28,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import rnn_data as rd
+import rnn_pairs as rp
 import rnn_utils as ru
 
 NUMBER_OF_FILES = [100, pytest.param(1000, marks=pytest.mark.slow)]
@@ -329,7 +330,7 @@ def check_sentences(answer) -> None:
     assert len(sentences) >= 20 and len(set(sentences)) == len(sentences) and groups == {}
     assert all(type(text) is str and text == text.strip() != "" for text in sentences)
     for text in sentences:
-        tokens = chapter["02"].tokenize(text)
+        tokens = ru.basic_english(text)
         assert tokens and all(type(token) is str and token for token in tokens)
 
 
@@ -439,8 +440,8 @@ def scaled_by_03(path, kind: str) -> list[np.ndarray]:
     """From the file to what its windows are cut from."""
     script = chapter["03"]
     series = script.load_series(path, "y", None, None, 0, 2, 0)
-    stretches = script.split_by_time(len(series.values))
-    rd.check_stretches(series, stretches, 3, seasons=2)
+    stretches = rd.split_by_time(len(series.values))
+    rd.check_stretches(series, 3, seasons=2)
     values = series.values[:, 0]
     scaler = script.Scaler(kind, values[stretches["train"]])
     return [scaler.transform(values[stretch]) for stretch in stretches.values()]
@@ -449,12 +450,11 @@ def scaled_by_03(path, kind: str) -> list[np.ndarray]:
 def windows_of_06(path) -> tuple:
     """From the file to tensors."""
     script = chapter["06"]
-    series = script.load_series(path, "y", ["z z"], "date", None, 0, 2, 0)
-    rd.check_stretches(series, script.split_by_time(len(series.values)), 3)
-    config = {"sequence_length": 2}
-    _, about = script.build(series, 1, 4, "last", 0.0, config)
-    scaler = script.Scaler(**about["scaler"])
-    return script.make_splits(series, scaler, 2, 1, "cpu"), scaler
+    series = script.load_series(path, "y", ["z z"], "date", None, 0, 2, 0, window=3)
+    config = {"sequence_length": 2, "horizon": 1, "hidden_size": 4, "anchor": "last", "dropout": 0}
+    model, about = script.build(series, config)
+    scaler, splits = script.introduce(model, about, series)
+    return splits, scaler
 
 
 LOADED_FROM = (("text", "label"), "auto", None, True, None)
@@ -502,11 +502,11 @@ def pairs_of(number: str, data, dataset="auto", data_dir=None) -> tuple:
     digits = [1] if number == "08" else []
     flags = [data, None, dataset, data_dir, True, None]
     splits, levels, source, embedded = script.load_splits("translate", *digits, *flags)
-    attention = ["dot"] if number == "09" else []
-    _, about = script.build(splits, levels, source, *attention, 4, 0.0, {"data": data})
+    config = {"attention_type": "dot", "hidden_size": 4, "dropout": 0.0, "data": data}
+    _, about = rp.build(script.Seq2Seq, splits, levels, source, config, script.SIZES)
     vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
     assert not embedded and set(levels) <= {"words", "characters"}
-    return splits, {k: ru.encode_pairs(rows, *vocabs) for k, rows in splits.items()}, about
+    return splits, {k: rp.encode_pairs(rows, *vocabs) for k, rows in splits.items()}, about
 
 
 def streams_of_10(path, level="char", max_chars: int = 100_000) -> tuple:
@@ -658,13 +658,14 @@ def test_a_careless_reader_is_found_out(read, complaint, tmp_path):
 def test_lines_of_standard_input_may_be_anything(count, monkeypatch, capsys):
     """`--predict -` in 08 and `--translate -` in 09 answer every line that has a word in it."""
     asked = []
-    vocabs = [ru.Vocab(tokens) for tokens in ru.build_vocabs([(("red", "a"), ("rouge",))])]
+    vocabs = [ru.Vocab(tokens) for tokens in rp.build_vocabs([(("red", "a"), ("rouge",))])]
 
     def ask() -> None:
         lines = ru.texts_asked(["-"])
         for line in lines:
             for level in ("words", "characters"):
-                split = ru.encode_text(line, vocabs, level, "cpu")
+                source = rp.read_source(line, vocabs[0], level)
+                split = rp.encode_sources([source], vocabs, "cpu")
                 assert int(split.source_lengths[0]) == split.sources.shape[1] > 0
         asked.extend(lines)
 

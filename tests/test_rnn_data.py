@@ -182,8 +182,8 @@ def test_single_words_do_not_decide_the_embedded_reviews():
     rows = [(" ".join(x), label) for x, label in rd.load_dataset("imdb", "embedded")[0]["train"]]
     rest, test = rd.set_aside(rows, 0.1)
     train, val = rd.set_aside(rest, 0.1)
-    accuracy, _, _ = rb.ngram_regression(train, val, test, CountVectorizer())
-    assert accuracy < 0.7
+    right, _ = rb.ngram_regression(train, val, test, CountVectorizer())
+    assert right.mean() < 0.7
 
 
 def test_embedded_blanks_are_distinct_and_end_beside_a_decoy():
@@ -345,18 +345,6 @@ def test_thinning_out_keeps_the_shares_and_some_of_each_label():
     assert (labels.count("A"), labels.count("B")) == (90, 10)
     assert rd.thin_out(rows, 92) == kept  # the same in every run
     assert rd.thin_out(rows, None) == rd.thin_out(rows, 5000) == rows
-
-
-def test_pairs_with_one_source_stay_in_one_split():
-    pairs = [(f"s{n % 100}", f"t{n}") for n in range(300)]
-    splits = rd.split_pairs(pairs[::-1] + pairs)
-    assert splits == rd.split_pairs(pairs)
-    assert sorted(pair for rows in splits.values() for pair in rows) == sorted(pairs)
-    sources = [{source for source, _ in splits[part]} for part in ("train", "val", "test")]
-    assert [len(part) for part in sources] == [80, 10, 10] and len(set.union(*sources)) == 100
-    assert list(map(len, rd.split_pairs([(n, n) for n in range(90_000)]).values())) == [
-        86_000, 2_000, 2_000
-    ]  # fmt: skip
 
 
 def test_a_label_that_the_model_does_not_know_is_named_with_its_source():

@@ -510,16 +510,35 @@ def test_a_checkpoint_without_what_the_script_needs_is_refused(tmp_path):
     """As one is that an earlier version of a script has saved, which chose by another measure."""
     path = tmp_path / "m.pt"
     model, optimizer = small_training()
-    about = {"config": {"lr": 0.1}, "sizes": {}}
-    best = {"epoch": 1, "loss": 2.0, "weights": {}}
+    about = {"config": {"lr": 0.1}, "sizes": {"in_features": 3, "out_features": 1}}
+    best = {"epoch": 1, "loss": 2.0, "weights": torch.nn.Linear(3, 1).state_dict()}
     ru.save_epoch(path, "name", about, best, [], model, optimizer)
     with pytest.raises(ru.UserError, match=r"does not fit.*accuracy"):
         ru.resume(path, "name", about, model, optimizer, "accuracy")
     with pytest.raises(ru.UserError, match=r"does not fit.*max_length"):
-        ru.load_best(path, "name", flags=["max_length"])
+        ru.load_model(path, "name", torch.nn.Linear, flags=["max_length"])
     with pytest.raises(ru.UserError, match=r"does not fit.*vocab"):
-        ru.load_best(path, "name", "vocab")
-    assert ru.load_best(path, "name", flags=["lr"]) == (about, best)
+        ru.load_model(path, "name", torch.nn.Linear, "vocab")
+    with pytest.raises(ru.UserError, match=r"does not fit.*unexpected keyword"):
+        ru.load_model(path, "name", lambda in_features: None)
+    linear, found, found_best = ru.load_model(path, "name", torch.nn.Linear, flags=["lr"])
+    assert found == about and found_best["epoch"] == 1
+    assert torch.equal(linear.weight, best["weights"]["weight"])
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("vocab", None), ("vocab", ["a"]), ("vocab", {}), ("vocabs", [None]), ("labels", [1, 2]),
+     ("labels", None), ("levels", 3)],
+)  # fmt: skip
+def test_a_checkpoint_with_something_else_in_the_place_of_words_is_refused(name, wrong, tmp_path):
+    path = tmp_path / "m.pt"
+    weights = torch.nn.Linear(3, 1).state_dict()
+    about = {"config": {}, "sizes": {"in_features": 3, "out_features": 1}, name: wrong}
+    contents = {"about": about, "best": {"epoch": 1, "weights": weights}}
+    ru.save_checkpoint(path, "name", contents)
+    with pytest.raises(ru.UserError, match=r"does not fit.*--save-model"):
+        ru.load_model(path, "name", torch.nn.Linear, name)
 
 
 def test_a_snapshot_is_left_alone_by_training():

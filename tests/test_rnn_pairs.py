@@ -1,0 +1,121 @@
+"""rnn_pairs: no source in two splits, tokens as they are written, and answers in their order."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+import torch
+
+import rnn_data as rd
+import rnn_pairs as rp
+import rnn_utils as ru
+
+VOCAB = ru.Vocab([*ru.SPECIALS, *"0123456789"])
+ABOUT = {"vocabs": [VOCAB.get_itos()] * 2, "levels": ["characters", "characters"]}
+
+
+def pairs_of(*texts: str) -> list[tuple]:
+    """Digits, and the same digits again."""
+    return [(tuple(text), tuple(text)) for text in texts]
+
+
+def copy_up_to_3(sources, lengths):
+    """Stands in for a decoder: right up to 3 tokens; e^-1, e^-2, ... by the number of tokens."""
+    written = torch.full((len(sources), 5), ru.EOS)
+    length = min(3, sources.shape[1])
+    written[:, :length] = sources[:, :length]
+    written[:, length + 1 :] = 7  # behind <eos>: no part of the answer
+    return written, -lengths.float()
+
+
+def test_pairs_with_one_source_stay_in_one_split():
+    pairs = [(f"s{n % 100}", f"t{n}") for n in range(300)]
+    splits = rp.split_pairs(pairs[::-1] + pairs)
+    assert splits == rp.split_pairs(pairs)
+    assert sorted(pair for rows in splits.values() for pair in rows) == sorted(pairs)
+    sources = [{source for source, _ in splits[part]} for part in ("train", "val", "test")]
+    assert [len(part) for part in sources] == [80, 10, 10] and len(set.union(*sources)) == 100
+    assert list(map(len, rp.split_pairs([(n, n) for n in range(90_000)]).values())) == [
+        86_000, 2_000, 2_000
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("texts", "level"),
+    [
+        (["go on !", "stop"], "words"),
+        (["stop", "go"], "characters"),
+        (["今天 你看", "音乐"], "characters"),
+    ],
+)
+def test_scripts_without_spaces_and_single_words_are_read_by_characters(texts, level):
+    assert rd.token_level(texts) == level
+
+
+def test_a_batch_is_as_wide_as_its_longest_rows():
+    split = rp.encode_pairs(pairs_of("12345", "1", "123"), VOCAB, VOCAB)
+    sources, lengths, targets = split.batch([1, 2])
+    assert sources.shape == (2, 3) and lengths.tolist() == [1, 3] and targets.shape == (2, 5)
+    assert VOCAB.lookup_tokens(targets[0]) == ["<bos>", "1", "<eos>", "<pad>", "<pad>"]
+
+
+@pytest.mark.parametrize("beam_size", [1, 1000])
+def test_answers_and_probabilities_stand_in_the_order_of_the_sources(beam_size):
+    texts = ["12", "1", "123", "22", "1234", "9"]
+    split = rp.encode_pairs(pairs_of(*texts), VOCAB, VOCAB)
+    outputs, probabilities = rp.answer(copy_up_to_3, split, VOCAB, beam_size)
+    assert outputs == [tuple(text[:3]) for text in texts]
+    assert probabilities == pytest.approx([math.exp(-len(text)) for text in texts])
+
+
+def test_a_table_leaves_the_answer_empty_where_there_is_nothing_to_read(monkeypatch, capsys):
+    about = {"vocabs": [[*ru.SPECIALS, "hi", "you"]] * 2, "levels": ["words", "words"]}
+    monkeypatch.setattr("sys.stdin", io.StringIO("hi you\n\nyou\n"))
+    answers = rp.answer_texts(['"', "-"], copy_up_to_3, about, "cpu")
+    assert answers == {'"': "", "hi you": "hi you", "you": "you"}
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert rows == [['"', "", "nan"], ["hi you", "hi you", "0.1353"], ["you", "you", "0.3679"]]
+
+
+def test_outside_of_a_table_a_text_without_a_token_is_an_error_and_each_answer_is_shown(capsys):
+    looked = []
+    look = lambda source, output: looked.append((source, output))  # noqa: E731
+    assert rp.answer_texts(["12"], copy_up_to_3, ABOUT, "cpu", look=look) == {"12": "12"}
+    assert looked == [(("1", "2"), ("1", "2"))] and "12\n  -> 12" in capsys.readouterr().out
+    with pytest.raises(ru.UserError, match="no token"):
+        rp.answer_texts([" "], copy_up_to_3, ABOUT, "cpu")
+
+
+def test_scores_by_length_groups_and_leaves_out_small_groups():
+    pairs = [(tuple("a" * n), ("x",)) for n in (1, 4, 5, 8, 8, 9)]
+    outputs = [("x",), ("y",), ("x",), ("x",), ("y",), ("x",)]
+    each = rp.scores_by_length(pairs, outputs, "characters", each=True)
+    assert list(each) == [1, 4, 5, 8, 9] and each[8] == 0.5
+    backwards = rp.scores_by_length(pairs[::-1], outputs[::-1], "words", each=True)
+    assert list(backwards) == [1, 4, 5, 8, 9] and backwards[1] == 100.0
+    grouped = rp.scores_by_length(pairs * 7, outputs * 7, "characters", each=False)
+    assert grouped == {6: pytest.approx(2 / 3)}  # 14 of 1 to 4 and 7 of 9 to 12 are too few
+    more = rp.scores_by_length(pairs * 10, outputs * 10, "characters", each=False)
+    assert more == {2: 0.5, 6: pytest.approx(2 / 3)}
+
+
+def test_longer_sources_are_scored_too_where_there_are_some():
+    data = {"test": rp.encode_pairs(pairs_of("12", "123", "45"), VOCAB, VOCAB)}
+    outputs, few = rp.score_by_length(data, "test", copy_up_to_3, ABOUT)
+    assert outputs == [("1", "2"), ("1", "2", "3"), ("4", "5")] and few == {}
+    data["longer"] = rp.encode_pairs(pairs_of("12345", "9999"), VOCAB, VOCAB)
+    outputs, curve = rp.score_by_length(data, "test", copy_up_to_3, ABOUT)
+    assert len(outputs) == 3 and curve == {2: 1.0, 3: 1.0, 4: 0.0, 5: 0.0}
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "dataset"), [("copy", "x.tsv", "auto"), ("dates", None, "multi30k")]
+)
+def test_sentences_are_no_toy_task(task, data, dataset):
+    with pytest.raises(ru.UserError, match=task):
+        rp.check_task(task, data, dataset)
+    rp.check_task("translate", data, dataset)
+    rp.check_task(None, data, dataset)
+    rp.check_task(task, None, "embedded")
