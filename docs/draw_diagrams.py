@@ -5,7 +5,7 @@
 
 Names on a drawing are spelled as in the equations of the chapters: h_{t-1}, W_x, c~_t.  Colours
 mean the same in all diagrams: green is an input, blue a state h, orange the memory c of an LSTM
-(or what flows back in training), pink a gate, black a weight or an operation.
+(also a decoder, and a gradient), pink a gate, black a weight or an operation.
 
 All measures are inches, so a text of 9 points is 1/8 high.  The origin is the lower left corner.
 """
@@ -14,6 +14,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.path import Path as Points
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,10 +35,7 @@ SOFT = {INPUT: "#D9F0E8", STATE: "#D6E8F5", MEMORY: "#FBE3D3", GATE: "#F6E1EC", 
 # ---- The pieces of a drawing -------------------------------------------------------
 def sheet(width: float, height: float):
     """Return the axes of a new figure of so many inches."""
-    import matplotlib.pyplot as plt
-    from matplotlib.patches import FancyBboxPatch
-
-    figure = plt.figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.axis("off")
     style = "round,pad=0,rounding_size=0.15"
@@ -59,30 +60,23 @@ def equations(axes, x, y, lines: list, size=9.5, gap=0.2) -> None:
         symbol(axes, x, y - row * gap, text, color, size, ha="left", gid=f"equation{row}")
 
 
-def box(axes, x, y, text: str, color=INK, width=0.62, height=0.36, size=10.5, dashed=False):
+def box(axes, x, y, text: str, color=INK, width=0.62, height=0.36, size=10.5):
     """A rounded box with its centre at (x, y)."""
-    from matplotlib.patches import FancyBboxPatch
-
     corner = (x - width / 2, y - height / 2)
     style = "round,pad=0,rounding_size=0.07"
-    line = {"ls": (0, (4, 2)) if dashed else "-", "lw": 1.3}
-    patch = FancyBboxPatch(corner, width, height, style, fc=SOFT[color], ec=color, zorder=4, **line)
+    patch = FancyBboxPatch(corner, width, height, style, fc=SOFT[color], ec=color, lw=1.3, zorder=4)
     axes.add_patch(patch)
     symbol(axes, x, y, text, color, size)
 
 
 def circle(axes, x, y, text: str, color=INK, size=12, radius=0.15) -> None:
     """An operation that works unit by unit."""
-    from matplotlib.patches import Circle
-
     axes.add_patch(Circle((x, y), radius, fc="white", ec=color, lw=1.3, zorder=4))
     symbol(axes, x, y, text, color, size)
 
 
 def frame(axes, x, y, width, height, text: str) -> None:
     """The border of a cell, with its name in the upper left corner."""
-    from matplotlib.patches import FancyBboxPatch
-
     style = "round,pad=0,rounding_size=0.18"
     patch = FancyBboxPatch((x, y), width, height, style, fc="white", ec="#BBBBBB", lw=1.2, zorder=1)
     axes.add_patch(patch)
@@ -91,9 +85,6 @@ def frame(axes, x, y, width, height, text: str) -> None:
 
 def line(axes, *points, color=INK, head=True, dashed=False, width=1.5) -> None:
     """A line through the points, with an arrow head at its end."""
-    from matplotlib.patches import FancyArrowPatch
-    from matplotlib.path import Path as Points
-
     axes.add_patch(
         FancyArrowPatch(
             path=Points(points), arrowstyle="-|>" if head else "-", mutation_scale=11, fc=color,
@@ -110,8 +101,6 @@ def dot(axes, x, y, color) -> None:
 
 def cells(axes, x, y, texts, colors, size=0.3) -> None:
     """A row of small squares."""
-    from matplotlib.patches import Rectangle
-
     for column, (text, color) in enumerate(zip(texts, colors)):
         corner = (x + column * size, y)
         axes.add_patch(Rectangle(corner, size, size, fc=color, ec="white", lw=1.5, zorder=3))
@@ -433,7 +422,7 @@ def truncated_bptt():
             symbol(axes, x + 2.07, y + 0.2, "h, c", STATE, bbox=UNDER)
     for x in starts[:2]:
         axes.plot([x + 2.07] * 2, [0.95, 2.8], color=MEMORY, lw=1.2, ls=":", zorder=2)
-        label(axes, x + 2.07, 2.08, "detach()", MEMORY, bbox=UNDER)
+        label(axes, x + 2.07, 2.17, "detach()", MEMORY, bbox=UNDER)
     line(axes, (0.35, 0.2), (0.75, 0.2), color=STATE)
     label(axes, 0.85, 0.2, "the state goes on through the whole stream", STATE, ha="left")
     line(axes, (4.75, 0.2), (4.35, 0.2), color=MEMORY, dashed=True)
@@ -502,7 +491,6 @@ def draw(folder) -> None:
             path = folder / diagram.__name__
             figure.savefig(f"{path}.svg", transparent=True, metadata={"Date": None})
             figure.savefig(f"{path}.png", transparent=True, dpi=160)
-            plt.close(figure)
 
 
 if __name__ == "__main__":
