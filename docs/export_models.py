@@ -3,7 +3,8 @@
     python 04_simple_rnn.py --save-model
     python 09_attention_mechanism.py --task dates --save-model --path models/dates.pt
     python 10_text_generation.py --save-model
-    python docs/export_models.py models/04_simple_rnn.pt models/dates.pt models/10_text_generation.pt
+    python docs/export_models.py models/04_simple_rnn.pt models/dates.pt \\
+        models/10_text_generation.pt
 
 With --metrics NAMES.json DATES.json SHAKESPEARE.json, the metrics.json files of the same runs, the
 test scores and the versions of that run are written as well, and shown on the page.
@@ -75,7 +76,7 @@ def describe(chapter: str, source: tuple, about: dict, best: dict, metrics: dict
         "licence of the data": licence,
         "flags": {name: value for name, value in about["config"].items() if value is not None},
         "best epoch": best["epoch"],
-        "validation": {name: round(value, 6) for name, value in scores.items()},
+        "validation": {name: float(f"{value:.4g}") for name, value in scores.items()},
     }
     if metrics:
         test = {name: v for name, v in metrics["test"].items() if isinstance(v, float)}

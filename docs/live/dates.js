@@ -47,14 +47,20 @@ function encodeDate(net, characters) {
 
 /** One step: the character before, y_{t-1}, and the state give the probabilities of the next. */
 function attentionStep(net, y_prev, [d_prev, e_prev], outputs) {
-  const x_t = scale(row(net.written, y_prev), Math.sqrt(net.written.cols));
+  const E = net.written.cols;
+  const x_t = scale(row(net.written, y_prev), Math.sqrt(E));
+  // d_t, e_t = LSTM(y_{t-1}, d_{t-1}, e_{t-1})
   const [d_t, e_t] = lstmStep(net.decoder, x_t, d_prev, e_prev);
-  // a_ts = exp(score(d_t, h_s)) / sum over r of exp(score(d_t, h_r)), with score = d_t . h_s
-  const a_t = softmax(outputs.map((h_s) => dot(d_t, h_s)));
+  // score(d_t, h_s) = d_t . h_s
+  const scores = outputs.map((h_s) => dot(d_t, h_s));
+  // a_ts = exp(score(d_t, h_s)) / sum over r of exp(...)
+  const a_t = softmax(scores);
   // context_t = sum over s of a_ts h_s
-  const context_t = add(...outputs.map((h_s, s) => scale(h_s, a_t[s])));
+  const parts = outputs.map((h_s, s) => scale(h_s, a_t[s]));
+  const context_t = add(...parts);
   // f_t = tanh(W_c [d_t ; context_t] + b_c)
-  const f_t = tanh(add(times(net.W_c, join(d_t, context_t)), net.b_c));
+  const joint = join(d_t, context_t);
+  const f_t = tanh(add(times(net.W_c, joint), net.b_c));
   // p(y_t | y_1 ... y_{t-1}, x) = softmax(W_o f_t + b_o)
   const p = softmax(add(times(net.W_o, f_t), net.b_o));
   return { state: [d_t, e_t], weights: a_t, probabilities: p };

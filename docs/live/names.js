@@ -31,7 +31,8 @@ function openNames(model) {
 /** One letter: its vector x_t and the state before it give the state after it. */
 function rnnStep(net, x_t, h_prev) {
   // h_t = tanh(W_x x_t + W_h h_{t-1} + b)
-  return tanh(add(times(net.W_x, x_t), times(net.W_h, h_prev), net.b));
+  const read = times(net.W_x, x_t);
+  return tanh(add(read, times(net.W_h, h_prev), net.b));
 }
 
 /** The languages, if the name ended at this state. */

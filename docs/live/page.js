@@ -37,6 +37,7 @@ function showCode(target, functions) {
       code.append(line.slice(0, end), make("span", "comment", line.slice(end)), "\n");
     }
     code.lastChild.remove();
+    code.tabIndex = 0; // so that the keyboard can scroll a long line
     target.append(code);
   }
 }

@@ -140,14 +140,20 @@ function lstmWeights(weights, layer, suffix = "") {
 /** One step: the input x_t and the two states before it give the two states after it. */
 function lstmStep(lstm, x_t, h_prev, c_prev) {
   const H = h_prev.length;
-  // W [h_{t-1}; x_t] + b, for all gates in one product
-  const gates = add(times(lstm.W_x, x_t), times(lstm.W_h, h_prev), lstm.b);
-  const i_t = sigmoid(gates.subarray(0, H)); //         what to write into the memory
-  const f_t = sigmoid(gates.subarray(H, 2 * H)); //     what to keep of it
-  const candidate = tanh(gates.subarray(2 * H, 3 * H)); // c~_t: what could be written
-  const o_t = sigmoid(gates.subarray(3 * H)); //        what to show of it
+  // W [h_{t-1}; x_t] + b for i, f, c~ and o, one below the other
+  const read = times(lstm.W_x, x_t);
+  const sums = add(read, times(lstm.W_h, h_prev), lstm.b);
+  // i_t = s(W_i [h_{t-1}; x_t] + b_i)       what to write
+  const i_t = sigmoid(sums.subarray(0, H));
+  // f_t = s(W_f [h_{t-1}; x_t] + b_f)       what to keep
+  const f_t = sigmoid(sums.subarray(H, 2 * H));
+  // c~_t = tanh(W_c [h_{t-1}; x_t] + b_c)   the candidate
+  const candidate = tanh(sums.subarray(2 * H, 3 * H));
+  // o_t = s(W_o [h_{t-1}; x_t] + b_o)       what to show
+  const o_t = sigmoid(sums.subarray(3 * H));
   // c_t = f_t * c_{t-1} + i_t * c~_t
-  const c_t = add(multiply(f_t, c_prev), multiply(i_t, candidate));
+  const kept = multiply(f_t, c_prev);
+  const c_t = add(kept, multiply(i_t, candidate));
   // h_t = o_t * tanh(c_t)
   const h_t = multiply(o_t, tanh(c_t));
   return [h_t, c_t];

@@ -47,25 +47,28 @@ function nextProbabilities(z, temperature, topK, topP) {
     const best = argmax(z);
     return Array.from(z, (_, i) => (i === best ? 1 : 0));
   }
-  // p(x_{t+1} = i) = exp(z_i / temperature) / sum over j of exp(z_j / temperature)
-  const largest = Math.max(...z);
-  let logits = Array.from(z, (value) => (value - largest) / temperature);
+  // z_i / temperature; less the largest, so nothing overflows
+  const top = Math.max(...z);
+  const logits = Array.from(z, (z_i) => (z_i - top) / temperature);
+  // The likeliest character first.
+  const order = [...logits.keys()];
+  order.sort((i, j) => logits[j] - logits[i]);
   if (topK > 0) {
-    const ranked = logits.slice().sort((a, b) => b - a);
-    const least = ranked[Math.min(topK, ranked.length) - 1];
-    logits = logits.map((value) => (value < least ? -Infinity : value));
+    const last = order[Math.min(topK, order.length) - 1];
+    const least = logits[last];
+    for (const i of order) {
+      if (logits[i] < least) logits[i] = -Infinity;
+    }
   }
   if (topP < 1) {
     const p = softmax(logits);
-    const order = logits.map((_, i) => i).sort((a, b) => p[b] - p[a]);
-    let before = 0; // what the likelier symbols have together
+    let before = 0; // what the likelier ones have together
     for (const i of order) {
-      if (before >= topP) {
-        logits[i] = -Infinity;
-      }
+      if (before >= topP) logits[i] = -Infinity;
       before += p[i];
     }
   }
+  // exp(z_i / temperature) / sum over j of exp(z_j / temperature)
   return softmax(logits);
 }
 
