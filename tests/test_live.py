@@ -27,14 +27,50 @@ spec.loader.exec_module(export)
 
 LIVE = ROOT / "docs" / "live"
 PAGES = [page for page, _, _ in export.PAGES]
-NAMES = (
-    "Trampotova Müller O'Brien Nguyen Yamamoto Dostoevsky Schmidt Rossi Garcia Silva Papadopoulos "
-    "Kowalski Wang Kim Sato MacDonald Haddad Dubois van-der-Berg Łukasz"
-).split()
-PROMPTS = (
-    "ROMEO:|To be, or not to be|KING RICHARD III:\n|First Citizen:\nBefore we|O|what|the king|\n"
-    "JULIET:|A horse! a horse!|my lord,|and|I am|thou art |3 KING|Exeunt|zzz|é|good night|Q|Now "
-).split("|")
+NAMES = [
+    "Trampotova",
+    "Müller",
+    "O'Brien",
+    "Nguyen",
+    "Yamamoto",
+    "Dostoevsky",
+    "Schmidt",
+    "Rossi",
+    "Garcia",
+    "Silva",
+    "Papadopoulos",
+    "Kowalski",
+    "Wang",
+    "Kim",
+    "Sato",
+    "MacDonald",
+    "Haddad",
+    "Dubois",
+    "van-der-Berg",
+    "Łukasz",
+]
+PROMPTS = [
+    "ROMEO:",
+    "To be, or not to be",
+    "KING RICHARD III:\n",
+    "First Citizen:\nBefore we",
+    "O",
+    "what",
+    "the king",
+    "\nJULIET:",
+    "A horse! a horse!",
+    "my lord,",
+    "and",
+    "I am",
+    "thou art ",
+    "3 KING",
+    "Exeunt",
+    "zzz",
+    "é",
+    "good night",
+    "Q",
+    "Now ",
+]
 node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
 
@@ -188,6 +224,17 @@ def test_draws_follow_the_probabilities_and_repeat_with_the_seed():
     for index, share in enumerate([0.5, 0, 0.2, 0.3]):
         assert first.count(index) / 3000 == pytest.approx(share, abs=0.03)
     assert first.count(1) == 0
+
+
+@node
+def test_the_unknown_character_is_never_written():
+    expression = (
+        "net.b[UNKNOWN] = 100, given.map((temperature) => {"
+        " const next = startWriting(net, 'O', 0);"
+        " return Array.from({length: 20}, () => next(temperature, 0, 1)); })"
+    )
+    for symbols in in_node("shakespeare", expression, [0, 1]):
+        assert len(symbols) == 20 and "<unk>" not in symbols
 
 
 # ---- The files ---------------------------------------------------------------------
