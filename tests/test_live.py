@@ -28,49 +28,15 @@ spec.loader.exec_module(export)
 LIVE = ROOT / "docs" / "live"
 PAGES = [page for page, _, _ in export.PAGES]
 NAMES = [
-    "Trampotova",
-    "Müller",
-    "O'Brien",
-    "Nguyen",
-    "Yamamoto",
-    "Dostoevsky",
-    "Schmidt",
-    "Rossi",
-    "Garcia",
-    "Silva",
-    "Papadopoulos",
-    "Kowalski",
-    "Wang",
-    "Kim",
-    "Sato",
-    "MacDonald",
-    "Haddad",
-    "Dubois",
-    "van-der-Berg",
-    "Łukasz",
-]
+    "Trampotova", "Müller", "O'Brien", "Nguyen", "Yamamoto", "Dostoevsky", "Schmidt", "Rossi",
+    "Garcia", "Silva", "Papadopoulos", "Kowalski", "Wang", "Kim", "Sato", "MacDonald", "Haddad",
+    "Dubois", "van-der-Berg", "Łukasz",
+]  # fmt: skip
 PROMPTS = [
-    "ROMEO:",
-    "To be, or not to be",
-    "KING RICHARD III:\n",
-    "First Citizen:\nBefore we",
-    "O",
-    "what",
-    "the king",
-    "\nJULIET:",
-    "A horse! a horse!",
-    "my lord,",
-    "and",
-    "I am",
-    "thou art ",
-    "3 KING",
-    "Exeunt",
-    "zzz",
-    "é",
-    "good night",
-    "Q",
-    "Now ",
-]
+    "ROMEO:", "To be, or not to be", "KING RICHARD III:\n", "First Citizen:\nBefore we", "O",
+    "what", "the king", "\nJULIET:", "A horse! a horse!", "my lord,", "and", "I am", "thou art ", "3 KING",
+    "Exeunt", "zzz", "é", "good night", "Q", "Now ",
+]  # fmt: skip
 node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
 
