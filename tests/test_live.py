@@ -34,8 +34,8 @@ NAMES = [
 ]  # fmt: skip
 PROMPTS = [
     "ROMEO:", "To be, or not to be", "KING RICHARD III:\n", "First Citizen:\nBefore we", "O",
-    "what", "the king", "\nJULIET:", "A horse! a horse!", "my lord,", "and", "I am", "thou art ", "3 KING",
-    "Exeunt", "zzz", "é", "good night", "Q", "Now ",
+    "what", "the king", "\nJULIET:", "A horse! a horse!", "my lord,", "and", "I am", "thou art ",
+    "3 KING", "Exeunt", "zzz", "é", "good night", "Q", "Now ",
 ]  # fmt: skip
 node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
