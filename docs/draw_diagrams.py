@@ -57,6 +57,7 @@ def symbol(axes, x, y, text: str, color=INK, size=10.5, **options):
 def equations(axes, x, y, lines: list, size=9.5, gap=0.2) -> None:
     """Equations, one below the other, each with its colour."""
     for row, (text, color) in enumerate(lines):
+        text = text.replace(" ", "\u00a0")  # an SVG shows several spaces as one
         symbol(axes, x, y - row * gap, text, color, size, ha="left", gid=f"equation{row}")
 
 
