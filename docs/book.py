@@ -29,18 +29,18 @@ LIVE = {
     "dates": ("09_attention_mechanism", "Type a date, and see where the decoder looks"),
     "shakespeare": ("10_text_generation", "Let the network write, and turn its temperature"),
 }
-# Diagrams -> their chapter, and what they show.
+# The diagrams of docs/draw_diagrams.py -> the chapter that shows them.
 DIAGRAMS = {
-    "rnn_unrolled": ("01_sequence_basics", "An RNN, folded and unrolled: the same weights serve every step."),
-    "padding": ("02_text_preprocessing", "Padding, its mask, and batches of similar length."),
-    "vanilla_cell": ("04_simple_rnn", "The vanilla cell: one step of the equation above."),
-    "lstm_cell": ("05_lstm_sentiment", "The LSTM cell: three gates around the cell state."),
-    "gru_cell": ("06_gru_time_series", "The GRU cell: two gates and one state."),
-    "bidirectional": ("07_bidirectional_rnn", "Two networks read the same sequence, one from each end."),
-    "encoder_decoder": ("08_seq2seq_basic", "Encoder and decoder, and the one vector between them."),
-    "attention": ("09_attention_mechanism", "Scores, softmax and context: the decoder asks all outputs of the encoder."),
-    "truncated_bptt": ("10_text_generation", "The text as parallel streams; the state goes on, the gradient stops at the cut."),
-}  # fmt: skip
+    "rnn_unrolled": "01_sequence_basics",
+    "padding": "02_text_preprocessing",
+    "vanilla_cell": "04_simple_rnn",
+    "lstm_cell": "05_lstm_sentiment",
+    "gru_cell": "06_gru_time_series",
+    "bidirectional": "07_bidirectional_rnn",
+    "encoder_decoder": "08_seq2seq_basic",
+    "attention": "09_attention_mechanism",
+    "truncated_bptt": "10_text_generation",
+}
 
 
 # ---- 1. Pages ----------------------------------------------------------------------------
@@ -65,8 +65,7 @@ def diagrams(names: list[str]) -> list[str]:
     found = []
     for name in names:
         if (DOCS / "images" / "diagrams" / f"{name}.svg").is_file():
-            caption = DIAGRAMS[name][1]
-            found.append(figure(f"../images/diagrams/{name}.svg", caption, caption))
+            found.append(figure(f"../images/diagrams/{name}.svg", *CAPTIONS["diagrams"][name]))
     return found
 
 
@@ -81,7 +80,7 @@ def links(script: str) -> str:
     ]
     for name, (chapter, _) in LIVE.items():
         if chapter == script and (DOCS / "live" / f"{name}.html").is_file():
-            parts.append(f'<a href="../live/{name}.html">try it in this page’s browser</a>')
+            parts.append(f'<a href="../live/{name}.html">try it in the browser</a>')
     return " · ".join(parts)
 
 
@@ -107,9 +106,9 @@ def chapter_page(chapter) -> str:
     """The page of a chapter: its text and code, then what it prints and draws."""
     script = chapter.script
     docstring, cells = build_notebooks.chapter_cells(build_notebooks.ROOT / f"{script}.py")
-    drawn = diagrams([name for name, (where, _) in DIAGRAMS.items() if where == script])
+    drawn = diagrams([name for name, where in DIAGRAMS.items() if where == script])
     title = f"# {script[:2]} {chapter.title}\n\n*{chapter.question}*\n\n{links(script)}"
-    top = [title, build_notebooks.opening(docstring), *drawn]
+    top = [title, build_notebooks.opening(docstring), *drawn, "## Imports"]
     head = new_markdown_cell("\n\n".join(top))
     tail = new_markdown_cell(printed(script))
     return jupytext.writes(build_notebooks.as_notebook([head, *cells, tail]), fmt="ipynb")
@@ -117,10 +116,10 @@ def chapter_page(chapter) -> str:
 
 def contents() -> str:
     """The chapters as a list for the start page."""
-    return "\n".join(
-        f"- [{chapter.script[:2]} {chapter.title}](chapters/{chapter.script}.ipynb): {chapter.question}"
-        for chapter in build_results.CHAPTERS
-    )
+    lines = []
+    for script, title, question, *_ in build_results.CHAPTERS:
+        lines.append(f"- [{script[:2]} {title}](chapters/{script}.ipynb): {question}")
+    return "\n".join(lines)
 
 
 def results_table() -> str:
@@ -130,8 +129,7 @@ def results_table() -> str:
     for record in RESULTS["records"]:
         measure = record["measure"]
         mean, low, high = (
-            build_results.shown(value, measure)
-            for value in build_results.spread(record["network"])
+            build_results.shown(value, measure) for value in build_results.spread(record["network"])
         )
         network = mean if low == high else f"{mean} ({low} to {high})"
         reference = statistics.fmean(record["baseline_values"])
@@ -187,14 +185,31 @@ def copy_live_pages(app, exception) -> None:
 # ---- 2. Glossary -------------------------------------------------------------------------
 
 TERMS = re.findall(r"^(\w.*)\n  \w", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.M)
-# The longest first, so that "forget gate" is not taken for "gate"; with the plural.
+TARGETS = {term: term for term in TERMS}
+TARGETS.update({term[0].upper() + term[1:]: term for term in TERMS})  # at the start of a sentence
+# The longest first, so that "forget gate" is not taken for "gate"; with the plural.  Windows, the
+# operating system, is none.
 TERM = re.compile(
-    r"(?<![\w-])(" + "|".join(map(re.escape, sorted(TERMS, key=len, reverse=True))) + r")s?(?![\w-])",
-    re.IGNORECASE,
-)  # fmt: skip
+    r"(?<![\w.-])(?!Windows)("
+    + "|".join(sorted(TARGETS, key=len, reverse=True)).replace(" ", r"\s+")
+    + r")s?(?![\w-])"
+)
 NOT_INSIDE = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.Invisible,
               nodes.raw, nodes.caption, addnodes.pending_xref, addnodes.download_reference,
               addnodes.desc_signature, nodes.rubric)  # fmt: skip
+
+
+def join_lines(doctree) -> None:
+    """A paragraph comes as one text for each line; make it one, so that terms are not cut."""
+    for element in list(doctree.findall(nodes.TextElement)):
+        joined = []
+        for child in element.children:
+            if joined and isinstance(child, nodes.Text) and isinstance(joined[-1], nodes.Text):
+                joined[-1] = nodes.Text(joined[-1] + child)
+            else:
+                joined.append(child)
+        element.children = []
+        element.extend(joined)
 
 
 def link_terms(app, doctree) -> None:
@@ -202,7 +217,7 @@ def link_terms(app, doctree) -> None:
     docname = app.env.docname
     if docname == "glossary":
         return
-    names = {term.lower(): term for term in TERMS}
+    join_lines(doctree)
     seen = set()
     for text in list(doctree.findall(nodes.Text)):
         parent = text.parent
@@ -212,13 +227,13 @@ def link_terms(app, doctree) -> None:
             continue
         pieces, end = [], 0
         for match in TERM.finditer(text):
-            term = match[1].lower()
+            term = TARGETS[" ".join(match[1].split())]
             if term in seen:
                 continue
             seen.add(term)
             link = addnodes.pending_xref(
                 "", nodes.inline("", match[0], classes=["std", "std-term"]), refdomain="std",
-                reftype="term", reftarget=names[term], refdoc=docname, refwarn=True,
+                reftype="term", reftarget=term, refdoc=docname, refwarn=True,
             )  # fmt: skip
             pieces += [nodes.Text(text[end : match.start()]), link]
             end = match.end()

@@ -94,9 +94,7 @@ def chapter_notebook(path: Path) -> NotebookNode:
     title = docstring.strip().splitlines()[0]
     text = new_markdown_cell(f"# {title}\n\n{opening(docstring)}")
     last = new_code_cell(LAST.format(name=path.stem))
-    return as_notebook(
-        [text, new_code_cell(FIRST), *cells, new_markdown_cell(LAST_TEXT), last]
-    )
+    return as_notebook([text, new_code_cell(FIRST), *cells, new_markdown_cell(LAST_TEXT), last])
 
 
 def main(argv: list[str]) -> None:

@@ -30,6 +30,7 @@ maximum_signature_line_length = 80
 
 html_theme = "furo"
 html_title = project
+pygments_dark_style = "monokai"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_copy_source = False
@@ -37,6 +38,7 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_domain_indices = False
 html_use_index = False
+html_show_search_summary = False  # a page of a USB stick may not fetch the others
 
 
 def setup(app) -> None:

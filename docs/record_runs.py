@@ -4,8 +4,9 @@
 
 RUNS holds, for chapter 04, `04_0.log` (what `python 04_simple_rnn.py --output-dir RUNS/04_0`
 printed) and the folder `04_0` with its figures; likewise for the other chapters.  `07_lesson` is
-the run of 07 with `--lesson direction`.  Logs and figures go to docs/runs/, without the paths of
-the machine, and the figures with at most 256 colours.  What they show is said in docs/captions.json.
+the run of 07 with `--lesson direction`.  Logs and figures go to docs/runs/: the logs without
+the paths of the machine, the figures with at most 256 colours.  What the figures show is said in
+docs/captions.json.
 """
 
 from __future__ import annotations
