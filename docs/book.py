@@ -187,10 +187,10 @@ def copy_live_pages(app, exception) -> None:
 TERMS = re.findall(r"^(\w.*)\n  \w", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.M)
 TARGETS = {term: term for term in TERMS}
 TARGETS.update({term[0].upper() + term[1:]: term for term in TERMS})  # at the start of a sentence
-# The longest first, so that "forget gate" is not taken for "gate"; with the plural.  Windows, the
-# operating system, is none.
+# The longest first, so that "forget gate" is not taken for "gate"; with the plural.  But no
+# "windows", which are mostly those of a screen.
 TERM = re.compile(
-    r"(?<![\w.-])(?!Windows)("
+    r"(?<![\w.-])(?![Ww]indows)("
     + "|".join(sorted(TARGETS, key=len, reverse=True)).replace(" ", r"\s+")
     + r")s?(?![\w-])"
 )

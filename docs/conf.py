@@ -30,7 +30,7 @@ maximum_signature_line_length = 80
 
 html_theme = "furo"
 html_title = project
-pygments_dark_style = "monokai"
+pygments_dark_style = "one-dark"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_copy_source = False
