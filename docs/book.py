@@ -56,16 +56,16 @@ def write(name: str, text: str) -> None:
 
 
 def figure(path: str, alt: str, caption: str) -> str:
-    """A figure with its caption; `path` as seen from docs/chapters/."""
+    """A figure with its caption; `path` as seen from its page."""
     return f"```{{figure}} {path}\n:alt: {alt}\n\n{caption}\n```"
 
 
-def diagrams(names: list[str]) -> list[str]:
-    """Those of the diagrams that have been drawn."""
+def diagrams(names: list[str], images: str) -> list[str]:
+    """Those of the diagrams that have been drawn; `images` is docs/images/ as seen from the page."""
     found = []
     for name in names:
         if (DOCS / "images" / "diagrams" / f"{name}.svg").is_file():
-            found.append(figure(f"../images/diagrams/{name}.svg", *CAPTIONS["diagrams"][name]))
+            found.append(figure(f"{images}/diagrams/{name}.svg", *CAPTIONS["diagrams"][name]))
     return found
 
 
@@ -106,7 +106,8 @@ def chapter_page(chapter) -> str:
     """The page of a chapter: its text and code, then what it prints and draws."""
     script = chapter.script
     docstring, cells = build_notebooks.chapter_cells(build_notebooks.ROOT / f"{script}.py")
-    drawn = diagrams([name for name, where in DIAGRAMS.items() if where == script])
+    names = [name for name, where in DIAGRAMS.items() if where == script]
+    drawn = diagrams(names, "../images")
     title = f"# {script[:2]} {chapter.title}\n\n*{chapter.question}*\n\n{links(script)}"
     top = [title, build_notebooks.opening(docstring), *drawn, "## Imports"]
     head = new_markdown_cell("\n\n".join(top))
@@ -166,9 +167,8 @@ def write_pages() -> None:
     write("parts/contents.md", contents())
     write("parts/results.md", results_table())
     write("parts/live.md", live_list())
-    write("parts/diagrams.md", "\n\n".join(
-        diagrams([name for name in DIAGRAMS if f"diagrams/{name}" not in readme])
-    ))  # fmt: skip
+    others = [name for name in DIAGRAMS if f"diagrams/{name}" not in readme]
+    write("parts/diagrams.md", "\n\n".join(diagrams(others, "images")))
 
 
 def front_door(app, docname: str, source: list[str]) -> None:
