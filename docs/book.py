@@ -61,7 +61,7 @@ def figure(path: str, alt: str, caption: str) -> str:
 
 
 def diagrams(names: list[str], images: str) -> list[str]:
-    """Those of the diagrams that have been drawn; `images` is docs/images/ as seen from the page."""
+    """Those of the diagrams that are drawn; `images` is docs/images/ as seen from the page."""
     found = []
     for name in names:
         if (DOCS / "images" / "diagrams" / f"{name}.svg").is_file():
