@@ -168,7 +168,8 @@ def write_pages() -> None:
     write("parts/results.md", results_table())
     write("parts/live.md", live_list())
     others = [name for name in DIAGRAMS if f"diagrams/{name}" not in readme]
-    write("parts/diagrams.md", "\n\n".join(diagrams(others, "images")))
+    drawn = diagrams(others, "images")
+    write("parts/diagrams.md", "\n\n".join(["### More diagrams", *drawn] if drawn else []))
 
 
 def front_door(app, docname: str, source: list[str]) -> None:
@@ -215,7 +216,7 @@ def join_lines(doctree) -> None:
 def link_terms(app, doctree) -> None:
     """Link each term of the glossary where it first stands on a page."""
     docname = app.env.docname
-    if docname == "glossary":
+    if docname in ("glossary", "try_it"):  # the second is a list of links
         return
     join_lines(doctree)
     seen = set()

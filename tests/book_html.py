@@ -26,6 +26,8 @@ class Page(HTMLParser):
         self.path = path
         self.tags: list[tuple[str, dict]] = []
         self.ids: set[str] = set()
+        self.nested = 0  # links inside of links, which HTML does not allow
+        self._in_link = False
         self._silent = 0  # inside <script>, <style> or <template>
         self._text: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
@@ -36,8 +38,12 @@ class Page(HTMLParser):
         self.tags.append((tag, attributes))
         self.ids |= {attributes[key] for key in ("id", "name") if attributes.get(key)}
         self._silent += tag in ("script", "style", "template")
+        if tag == "a":
+            self.nested += self._in_link
+            self._in_link = True
 
     def handle_endtag(self, tag):
+        self._in_link = self._in_link and tag != "a"
         self._silent -= tag in ("script", "style", "template")
 
     def handle_data(self, data):

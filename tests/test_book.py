@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import re
@@ -75,6 +76,7 @@ def test_every_link_and_every_picture_leads_somewhere(book, pages):
                 found = pages[path.relative_to(book.resolve()).as_posix()]
                 assert place in found.ids, (page.path, target)
             checked += 1
+        assert page.nested == 0, page.path
     assert checked > 1000
 
 
@@ -130,6 +132,21 @@ def test_a_page_holds_the_chapter_its_log_and_its_figures(name, book, pages):
               {f"{other}.html" for other in CHAPTERS} - {f"{name}.html"}}  # fmt: skip
     assert len(others) == 9
     assert {"exercises", "what-it-prints", "its-figures"} <= page.ids
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("rnn_*.py")), ids=lambda path: path.stem)
+def test_a_module_is_described_by_its_docstrings(path, pages):
+    page = pages[f"api/{path.stem}.html"]
+    described = 0
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            text = ast.get_docstring(node)
+            if text:
+                assert plain(text).replace("`", "")[:60] in page.text.replace("`", ""), node.name
+                assert f"{path.stem}.{node.name}" in page.ids
+                described += 1
+    assert described > 4
+    assert "\\" not in "".join(re.findall(r"<p>.*?</p>", page.path.read_text(encoding="utf-8")))
 
 
 def test_the_terms_of_the_course_lead_to_the_glossary(pages):
