@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -11,11 +12,27 @@ from helpers import ROOT
 
 
 def build_book(folder: Path) -> Path:
-    """Build the book as README says, with warnings as errors; return the folder of its pages."""
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    """Build the book as README says, with warnings as errors; return the folder of its pages.
+
+    It is built from a copy, because a build writes into docs/, and another may run beside it.
+    """
+    made = shutil.ignore_patterns("_build", "chapters", "__pycache__")
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=made)
+    for path in [*ROOT.glob("*.py"), ROOT / "README.md"]:
+        shutil.copy(path, folder)
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "docs",
+        "docs/_build/html",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return folder
+    return folder / "docs" / "_build" / "html"
 
 
 class Page(HTMLParser):
