@@ -164,7 +164,7 @@ def build(model_class: Callable, splits, levels, source: str, config: dict, size
 
     `sizes` names the flags that the model takes, besides the sizes of its vocabularies.
     """
-    min_freq = 2 if source == "multi30k" else 1  # a word met once teaches little
+    min_freq = 3 if source == "multi30k" else 1  # a word met once or twice teaches little
     vocabs = build_vocabs(splits["train"], min_freq)  # none from val or test
     values = {"source_size": len(vocabs[0]), "target_size": len(vocabs[1])}
     for name in sizes:

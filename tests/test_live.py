@@ -7,6 +7,7 @@ skipped where these are missing.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 import json
@@ -19,6 +20,7 @@ import torch
 from helpers import ROOT, load_script
 
 import rnn_data as rd
+import rnn_pairs as rp
 import rnn_utils as ru
 
 spec = importlib.util.spec_from_file_location("export_models", ROOT / "docs" / "export_models.py")
@@ -121,14 +123,15 @@ def test_dates_character_by_character(models):
     answers = in_node("dates", expression, texts)
     right = 0
     for text, rows in zip(texts, answers):
-        split = ru.encode_text(text, vocabs, "characters", "cpu")
-        (output,) = script.answer(model, split, vocabs[1], 60)
+        source = ru.tokenise(text, "characters")
+        split = rp.encode_sources([source], vocabs, "cpu")
+        decode = functools.partial(script.beam_search, model, max_length=60)
+        (output,), _ = rp.answer(decode, split, vocabs[1])
         written = [token for token, _, _ in rows]
         assert written == [*output, "<eos>"], text
-        source = split.pairs[0][0]
         weights = script.alignment(model, vocabs, source, output)
         assert largest_difference([row[1] for row in rows], weights) < 1e-2, text
-        pair = ru.encode_pairs([(source, output)], vocabs[0], vocabs[1])
+        pair = rp.encode_pairs([(source, output)], vocabs[0], vocabs[1])
         with torch.no_grad():
             logits = model(pair.sources, pair.source_lengths, pair.targets)
         assert largest_difference([row[2] for row in rows], logits.softmax(dim=1)) < 1e-2, text
