@@ -119,7 +119,7 @@ def forecast_scores(forecasts: dict, truth: np.ndarray, naive_error: float) -> d
     naive_squared = (forecasts["persistence"] - truth) ** 2  # (N, K)
     naive_rmse = np.sqrt(naive_squared.mean(axis=0))  # (K,)
     divisor = np.where(naive_rmse > 0, naive_rmse, 1)
-    scores = {}
+    scores: dict[str, dict] = {}
     for name, forecast in forecasts.items():
         squared = (forecast - truth) ** 2  # (N, K)
         # RMSE = sqrt(mean of error^2): a large error counts for more than in MAE

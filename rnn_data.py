@@ -214,7 +214,7 @@ def load_dataset(name: str, asked: str = "auto", data_dir=None, offline: bool = 
     A stand-in has the same form, but of the splits only "train".  Tokens are lists of words
     from `basic_english`.
     """
-    loaders = {
+    loaders: dict[str, tuple] = {
         "names": (_load_names, _invented_names),
         "imdb": (_load_imdb, _invented_reviews),
         "trec": (_load_trec, _invented_blanks),
@@ -369,13 +369,13 @@ def _load_imdb(data_dir, offline) -> dict[str, list[tuple[list[str], str]]]:
         for split, label, number, text in progress(read_imdb(archive), desc="tokenising"):
             lines.append(f"{split} {label} {number} {' '.join(basic_english(text))}")
         _write_cache(cache, stamp, lines)
-    parts = {"train": [], "test": []}
+    parts: dict[str, list] = {"train": [], "test": []}
     for line in lines:
         split, label, number, words = line.split(" ", 3)
         part = imdb_split(label, int(number)) if split == "train" else split
         parts[split].append((words, label, part))
     parts["train"] = _drop_repetitions(parts["train"], parts["test"], "imdb")
-    splits = {"train": [], "val": [], "test": []}
+    splits: dict[str, list] = {"train": [], "val": [], "test": []}
     for words, label, part in parts["train"] + parts["test"]:
         # Interned, equal words are one object, and a token costs the 8 bytes of a reference.
         splits[part].append(([sys.intern(word) for word in words.split()], label))
@@ -395,10 +395,13 @@ def read_imdb(path) -> list[tuple[str, str, int, str]]:
             # "r|": front to back, once.  Jumping about in a .gz means unpacking it again.
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
-                    archive.members = []  # or tarfile keeps a record of each of the 50,000
+                    # Or tarfile keeps a record of each of the 50,000.
+                    archive.members = []  # type: ignore[attr-defined]
                     name = _REVIEW.fullmatch(member.name)
                     if name and member.isfile():
-                        text = archive.extractfile(member).read().decode("utf-8")
+                        file = archive.extractfile(member)
+                        assert file
+                        text = file.read().decode("utf-8")
                         reviews.append((name[1], name[2], int(name[3]), text))
             # tarfile takes a broken archive for a short one; gzip's own check, at the very
             # end of the file, does not.
@@ -846,7 +849,7 @@ def _invented_blanks(count: int = 4000) -> dict[str, list[tuple[list[str], str]]
     """Make up `count` distinct texts with a blank, "____", and what was in it."""
     rng = random.Random(0)
     labels = sorted(_CUES)
-    pairs = set()
+    pairs: set[tuple[str, str]] = set()
     while len(pairs) < count:
         label = rng.choice(labels)
         decoy = rng.choice(labels)

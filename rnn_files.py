@@ -158,7 +158,7 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
         places, pairs = Table(paths[0]).pairs(columns)
     else:
         sides = [read_text(path).rstrip("\n").split("\n") for path in paths]
-        rows = zip(sides[0], sides[-1])
+        rows: Iterator = zip(sides[0], sides[-1])
         if len(paths) == 1:
             rows = (f"{line}\t".split("\t")[:2] for line in sides[0])
         elif len(sides[0]) != len(sides[1]):
@@ -332,7 +332,7 @@ def read_series(path, columns: Sequence[str], date_column: str | None = None) ->
     table = Table(path)
     places = [table.place(name, "--column and --features") for name in columns]
     if date_column:
-        date_place = table.place(date_column, "--date-column")
+        date_place: int | None = table.place(date_column, "--date-column")
     else:
         date_place = _find_dates(table, places)
     # A total is named in the column of the dates, or in the first.
@@ -456,8 +456,9 @@ def _read_spelled(texts, table: Table, mark: str) -> np.ndarray:
     written = "\n" + "\n".join(digits) + "\n"
     rows = {}  # decimal mark -> the first row that cannot have it
     for name, style in _STYLES.items():
-        stop = re.search(rf"\n(?!{style}\n)", written).start()
-        rows[name] = written.count("\n", 0, stop)
+        stop = re.search(rf"\n(?!{style}\n)", written)
+        assert stop
+        rows[name] = written.count("\n", 0, stop.start())
     marks = [name for name, row in rows.items() if row == len(digits)]
     if not marks:
         table.refuse(texts, max(rows.values()), "is not a number like the others; write 1234.5")
@@ -548,7 +549,9 @@ def _date_forms(cell: str) -> list[str]:
         size = len(cell.split(".")[0])
         return [_DIGITS[size]] if size in _DIGITS else []
     # "2022-01-03T10:00:00Z" is a day, "T", and a time with its zone.
-    day, gap, time = re.fullmatch(r"(?s)(.*?)(?:(,?[T ])(\d\d?:.*))?", cell).groups(default="")
+    parts = re.fullmatch(r"(?s)(.*?)(?:(,?[T ])(\d\d?:.*))?", cell)
+    assert parts  # every string fits
+    day, gap, time = parts.groups(default="")
     forms = [form for form in _DAYS if _strptime(day, form)]
     if gap:
         zone = "%z" if re.search(_ZONE, time) else ""
@@ -618,9 +621,8 @@ def _read_dates(cells, table: Table) -> np.ndarray:
         remedy = "write every date as 2024-12-31 or 2024-12-31 23:59"
         table.refuse(cells, len(dates), f"is not a date like {example!r}; {remedy}")
     for other in readings:
-        differs = len(other) == len(dates) and dates != other
-        if np.any(differs):
-            row = differs.argmax()
+        if len(other) == len(dates) and np.any(dates != other):
+            row = np.argmax(dates != other)
             what = f"may be {_spell(dates[row])} or {_spell(other[row])}, and no row decides which"
             table.refuse(cells, row, f"{what}; write every date as 2024-12-31")
     if not forms[0].startswith("%Y-%m-%d"):

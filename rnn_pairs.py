@@ -41,7 +41,7 @@ def split_pairs(pairs: Sequence[tuple], max_held_out: int = 2000) -> dict[str, l
     sources = list(targets_of)
     random.Random(0).shuffle(sources)
     held_out = max(1, min(len(sources) // 10, max_held_out))
-    splits = {"train": [], "val": [], "test": []}
+    splits: dict[str, list[tuple]] = {"train": [], "val": [], "test": []}
     for place, source in enumerate(sources):
         part = ["test", "val", "train"][min(place // held_out, 2)]
         splits[part] += [(source, target) for target in targets_of[source]]
@@ -211,7 +211,7 @@ def answer(
     Returns the answers, tuples of tokens without <eos>, and the probability of each.  `beam_size`
     says how many rows `decode` makes of each source, so that no batch becomes too large.
     """
-    outputs = [()] * len(split.pairs)
+    outputs: list[tuple] = [()] * len(split.pairs)
     probabilities = [0.0] * len(split.pairs)
     batch_size = max(1, 256 // beam_size)
     for rows in ru.BucketBatchSampler(split.source_lengths.cpu(), batch_size, equal=True):

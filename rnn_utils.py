@@ -77,7 +77,7 @@ def _is_command_line_of(main: Callable) -> bool:
 
 
 # What the functions below remember of the run; start_run sets it anew.
-_this_run = {"started": time.perf_counter(), "checkpoint": None, "epochs_printed": 0}
+_this_run: dict = {"started": time.perf_counter(), "checkpoint": None, "epochs_printed": 0}
 
 
 def _what_is_saved() -> str:
@@ -228,7 +228,7 @@ class Vocab:
         alphabetical order, without those rarer than `min_freq`.  `max_size` bounds the whole
         vocabulary, specials included.
         """
-        counts = collections.Counter()
+        counts: collections.Counter[str] = collections.Counter()
         for tokens in texts:
             counts.update(tokens)
         # Words that are spelled like a special token go last, so that they are not among those.
@@ -431,7 +431,7 @@ def print_layers(model: torch.nn.Module, *inputs) -> None:
     A layer is a direct child of the model.  Of several outputs the first is shown, and of a
     layer that is called several times the first call.
     """
-    shapes = {}
+    shapes: dict[torch.nn.Module, str] = {}
 
     def remember(layer, _, output) -> None:
         first = output
@@ -777,7 +777,7 @@ def make_parser(docstring: str | None) -> argparse.ArgumentParser:
     return _OneLineParser(description=first_line, formatter_class=_Help, allow_abbrev=False)
 
 
-def between(low: float, high: float = math.inf, kind: type = float) -> Callable[[str], float]:
+def between(low: float, high: float = math.inf, kind: type = float) -> Callable:
     """An argparse type: a number from `low` to `high`, of the type `kind`."""
 
     def number(text: str) -> float:
@@ -808,8 +808,8 @@ def add_data_flags(
     """
     add = parser.add_argument_group("data").add_argument
     auto = f"auto: {dataset}, or small embedded data where it is not available"
-    names = ["auto", dataset, *others, "embedded"]
-    add("--dataset", choices=names, default="auto", help=auto)
+    choices = ["auto", dataset, *others, "embedded"]
+    add("--dataset", choices=choices, default="auto", help=auto)
     add("--data", metavar="PATH", nargs=None if columns else "+", help=own)
     names = "the columns of your table"
     add("--columns", nargs=2, default=columns and list(columns), metavar="NAME", help=names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import contextlib
 import io
@@ -14,6 +15,8 @@ import sys
 
 import pytest
 from helpers import ROOT, load_script, run_script, same_but_for_times
+
+import rnn_utils
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("[01][0-9]_*.py"))
 
@@ -183,6 +186,48 @@ def test_only_main_and_parse_args_know_the_command_line(name):
             if {"args", "settings"} & {item.arg for item in parameters if item}:
                 know.add(getattr(node, "name", "a lambda"))
     assert know <= {"main", "parse_args"}
+
+
+# ---------------------------------------------------------------- what the next maintainer reads
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_contributing_says_which_module_imports_which():
+    rows = re.findall(r"^\| `(rnn_\w+)` \|.*\|(.*)\|$", read("CONTRIBUTING.md"), re.MULTILINE)
+    said = {module: set(re.findall(r"`(\w+)`", imports)) for module, imports in rows}
+    assert said == {module: imported_by(module) & set(MODULES) for module in MODULES}
+
+
+def test_mypy_checks_all_modules():
+    files = re.search(r"\[tool\.mypy\]\nfiles = \[(.*)\]", read("pyproject.toml"))[1]
+    assert sorted(re.findall(r'"(\w+)\.py"', files)) == sorted(MODULES)
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_and_programs_of_the_maintainers_pages_exist(name):
+    links = re.findall(r"\]\((?!http)([^)#]+)", read(name))
+    programs = re.findall(r"(?<![\w/])(?:docs/|tests/|extras/)?\w+\.py\b", read(name))
+    assert programs
+    assert [path for path in links + programs if not (ROOT / path).exists()] == []
+
+
+def test_the_citation_has_the_title_of_readme():
+    title = re.search(r'^title: "(.*)"$', read("CITATION.cff"), re.MULTILINE)[1]
+    assert read("README.md").startswith(f"# {title}\n")
+
+
+@pytest.mark.parametrize("form", ["bug", "question"])
+def test_forms_ask_for_command_versions_and_last_lines(form, tmp_path):
+    text = read(f".github/ISSUE_TEMPLATE/{form}.yml")
+    labels = re.findall(r"label: (.*)", text)[-3:]
+    assert labels == ["The command", "The versions", "The last lines of the output"]
+    metrics = rnn_utils.write_metrics(
+        argparse.Namespace(output_dir=str(tmp_path)), "", "", True, {}
+    )
+    assert set(re.findall(r'"(\w+)": "', text)) == set(metrics["versions"])
 
 
 @pytest.mark.slow
