@@ -577,6 +577,9 @@ def introduce(model, about: dict, series: rd.Series) -> tuple[Scaler, dict[str, 
     scaler = Scaler(**about["scaler"])
     z = scaler.transform(series.values).to(model.output.weight.device)  # (T, I)
     print(f"data      {series.name}: {len(z):,} steps")
+    trained_on = about["config"].get("column")
+    if trained_on not in (None, series.name):  # --eval-only on another table
+        print(f"{'':<10}the network was trained on {trained_on!r}")
     length = about["config"]["sequence_length"]
     horizon = about["sizes"]["horizon"]
     splits = {}
@@ -657,7 +660,7 @@ if __name__ == "__main__":
 # 1. Predict, then run: `--dataset mackey-glass --horizon 1`.  Which model wins, and by what
 #    factor?  And with `--horizon 40`?  There, look at error_by_horizon.png.
 # 2. Change one flag: `--sequence-length 5`.  How far from the noise are the network and the
-#    linear model now (RMSE / 0.2 - 1), and why do they agree?
+#    linear model now, one step ahead (RMSE / 0.2 - 1)?  Why is step 20 easier than step 1?
 # 3. Explain a failure: `--anchor none` on sine.  What happens to the skill, and what share do
 #    the intervals hold?  Print the smallest and largest value of each stretch in `introduce`.
 # 4. Modify the code: in `train`, let `calibrate` take its errors from `train_split`, and run

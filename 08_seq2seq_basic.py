@@ -538,7 +538,7 @@ def draw_figures(model, data: dict, metrics: dict, about: dict, folder, show) ->
     unit = about["levels"][0]
     figures = {"encoder_states": plot_states(model, data["test"], unit, title, plt)}
     curves = {"LSTM encoder-decoder": metrics["by_length"]}
-    question = f"At which length does one vector fail?{title}"
+    question = f"Which lengths are answered well?{title}"
     figures["by_length"] = rp.plot_by_length(curves, data, about, "test", question)
     if metrics["compare"]:
         curves = {name: result["by_length"] for name, result in metrics["compare"].items()}

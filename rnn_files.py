@@ -40,6 +40,8 @@ def read_text(path, may_be_empty: bool = False) -> str:
     Raises UserError when it is missing, a folder, binary, empty or in another encoding (with
     the line of the first bad byte).
     """
+    if Path(path).is_dir():
+        raise UserError(f"{path}: is a folder; name a file in it")
     try:
         raw = Path(path).read_bytes()
         if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -174,6 +176,8 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
     bad = [line for line, pair in zip(places, pairs) if not all(map(basic_english, pair))]
     if bad:
         what = f"no word in source or target, one of {len(bad):,} such lines"
+        if len(paths) == 1 and not columns and "\t" not in sides[0][bad[0] - 1]:
+            what = f"no tab, one of {len(bad):,} such lines"
         remedy = "a line is source, tab, target; for a table name two columns with --columns"
         raise UserError(f"{paths[-1]}, line {bad[0]}: {what}; {remedy}")
     if len(pairs) < 10:
@@ -269,8 +273,9 @@ class Table:
                 return names.index(spelling(name))
             if spelling(name) in names:
                 raise self.error(1, f"several columns are named {name!r}; rename all but one")
-        columns = ", ".join(self.header)[:300]
-        raise self.error(1, f"no column {name!r}; its columns: {columns!r}; choose with {flag}")
+        columns = ", ".join(map(repr, self.header))[:300]
+        what = f"no column {name!r}" if name else "no column is named"
+        raise self.error(1, f"{what}; the table has {columns}; choose with {flag}")
 
     def pairs(self, names: Sequence[str]) -> tuple[Sequence[int], list[tuple[str, str]]]:
         """Read two columns of texts: lines and pairs; rows where both are empty are skipped."""

@@ -503,6 +503,8 @@ def load_checkpoint(path, tutorial: str) -> dict:
     files with 2.6 or newer.  Raises UserError for a file that is missing, damaged, not a
     checkpoint, or another tutorial's.
     """
+    if Path(path).is_dir():
+        raise UserError(f"{path}: is a folder; name a file in it")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint; train one with --save-model --path {path}")
     try:
@@ -750,7 +752,7 @@ def plot_by_horizon(scores: dict[str, dict], label: str, title: str):
     axes.set_yscale("log", base=2)  # each line of the grid is twice the one below
     axes.yaxis.set_major_formatter("{x:.3g}")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(fontsize=9)
+    axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))  # beside the curves
     axes.set_title(title)
     return figure
 
@@ -945,6 +947,11 @@ def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[to
     args.output_dir = args.output_dir or str(folder)
     _require_writable(args.output_dir, "--output-dir")
     if hasattr(args, "path"):  # a script with checkpoints
+        questions = [name for name in _QUESTIONS if getattr(args, name, None) is not None]
+        if questions and not args.path:
+            print(
+                f"--{questions[0]} without --path: a new network is trained first, and then asked"
+            )
         args.path = args.path or str(Path("models") / f"{tutorial}.pt")
         _check_checkpoint_flags(args)
     config = {k: v for k, v in vars(args).items() if k not in _RUN_FLAGS and k not in others}
@@ -961,9 +968,11 @@ def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[to
 # Flags that say where and how to run, not what is trained.
 _RUN_FLAGS = ["data_dir", "device", "eval_only", "no_plots", "offline", "output_dir", "path"]
 _RUN_FLAGS += ["quick", "resume", "save_model", "show", "threads"]
+# Flags that ask something of a trained model.
+_QUESTIONS = ["predict", "translate", "forecast", "prompt"]
 # Flags that say which data.
 _DATA_FLAGS = ["data", "dataset", "columns", "max_examples"]
-_DATA_FLAGS += ["column", "features", "date_column", "season", "num_steps"]
+_DATA_FLAGS += ["date_column", "season", "num_steps"]
 
 
 def _check_checkpoint_flags(args: argparse.Namespace) -> None:
@@ -988,7 +997,9 @@ def _take_settings(args: argparse.Namespace, checkpoint: dict, config: dict) -> 
     with restoring(args.path):
         trained = checkpoint["about"]["config"]
         for name in config:
-            if not (own_data and name in _DATA_FLAGS):
+            # Of other data, too, the columns of the training are read, unless others are named.
+            given = name in ("column", "features") and getattr(args, name) is not None
+            if not (own_data and (given or name in _DATA_FLAGS)):
                 setattr(args, name, trained[name])
         return {name: trained[name] for name in config}
 

@@ -315,7 +315,7 @@ def test_stock_and_own_dates_from_the_command_line(csv_file, tmp_path, prices):
 def test_user_mistakes_are_one_line(csv_file, tmp_path, capsys):
     flags = ("--data", csv_file("d,x\n2024-01-01,1\n"), "--column", "y")
     completed = run_script("03_time_series_basics", *flags, cwd=tmp_path)
-    assert_one_line_error(completed, "no column 'y'", "d, x")
+    assert_one_line_error(completed, "no column 'y'", "'d', 'x'")
     with pytest.raises(SystemExit) as caught:
         script.parse_args(["--horizon", "0"])
     printed = capsys.readouterr().err

@@ -524,7 +524,7 @@ def test_own_file_with_dates_and_features(csv_file, tmp_path):
     again = script.main(flags)
     assert again["test"] == metrics["test"]
     with pytest.raises(ru.UserError, match="reads 2 columns, and the data have 1"):
-        flags = ["--eval-only", "--path", f"{path}.pt", "--data", str(path), "--column", "sales"]
+        flags = ["--eval-only", "--path", f"{path}.pt", "--dataset", "stock"]
         script.main([*flags, "--output-dir", str(tmp_path)])
 
 
@@ -582,8 +582,8 @@ BAD_FILES = {
     "constant": ("y\n" + "3\n" * 800, [], ["'y' never changes"]),
     "missing": ("y\n1\nNaN\n3\n", [], ["line 3", "1 of 3"]),
     "text": ("y\n1\nhigh\n", [], ["line 3", "'high'"]),
-    "unknown column": ("x,z\n1,2\n", [], ["'y'", "x, z"]),
-    "unknown feature": ("y,z\n1,2\n", ["--features", "w"], ["'w'", "y, z"]),
+    "unknown column": ("x,z\n1,2\n", [], ["'y'", "'x', 'z'"]),
+    "unknown feature": ("y,z\n1,2\n", ["--features", "w"], ["'w'", "'y', 'z'"]),
     "date twice": (DATED + "2024-01-01,2\n", ["--date-column", "d"], ["line 3", "again"]),
     "unsorted": (
         DATED + "2024-01-03,2\n2024-01-02,3\n",
@@ -606,8 +606,8 @@ def test_bad_files_get_the_documented_answer(content, flags, fragments, csv_file
 @pytest.mark.parametrize(
     ("flags", "fragments"),
     [
-        (["--data", "x.csv"], ["x.csv", "day, sales", "--column"]),
-        (["--forecast", "3", "--path", "sine.pt", "--data", "x.csv"], ["day, sales", "--column"]),
+        (["--data", "x.csv"], ["x.csv", "'day', 'sales'", "--column"]),
+        (["--forecast", "3", "--path", "sine.pt", "--data", "x.csv"], ["'day', 'sales'", "--column"]),
         (["--features", "a"], ["--features", "--data"]),
         (["--data", "x.csv", "--dataset", "sine", "--column", "y"], ["--dataset"]),
         (["--forecast", "3", "--path", "absent.pt"], ["absent.pt", "--save-model"]),
@@ -662,3 +662,19 @@ def test_user_mistakes_are_one_line(csv_file, tmp_path):
 
 def test_help_does_not_wait_for_heavy_imports():
     assert_help_imports_nothing_heavy(NAME, "--sequence-length")
+
+
+def test_evaluation_on_other_rows_reads_the_columns_of_the_training(tmp_path, monkeypatch, capsys):
+    """Without flags those of the training; others are read if they are named, and said."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{20 + np.sin(t):.3f},{t % 7}" for t in range(400)]
+    for name in ("old.csv", "new.csv"):
+        (tmp_path / name).write_text("\n".join(["sales,visitors", *rows]), encoding="utf-8")
+    train = "--data old.csv --column sales --features visitors --epochs 1 --hidden-size 4"
+    sizes = " --sequence-length 10 --horizon 3 --no-plots --save-model --path m.pt"
+    script.main((train + sizes).split())
+    ask = ["--eval-only", "--path", "m.pt", "--no-plots", "--data", "new.csv"]
+    assert script.main(ask)["config"]["column"] == "sales"
+    assert "trained on" not in capsys.readouterr().out
+    script.main([*ask, "--column", "visitors", "--features", "sales"])
+    assert "the network was trained on 'sales'" in capsys.readouterr().out

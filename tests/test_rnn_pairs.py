@@ -119,3 +119,10 @@ def test_sentences_are_no_toy_task(task, data, dataset):
     rp.check_task("translate", data, dataset)
     rp.check_task(None, data, dataset)
     rp.check_task(task, None, "embedded")
+
+
+def test_a_table_with_commas_in_the_place_of_pairs_is_told_that_it_has_no_tab(tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text("en,fr\n" + "a dog,un chien\n" * 20, encoding="utf-8")
+    with pytest.raises(ru.UserError, match=r"pairs.csv, line 1: no tab.*--columns"):
+        rd.read_pairs([path])

@@ -274,6 +274,8 @@ def test_damaged_foreign_and_wrong_checkpoints_are_one_line_errors(tmp_path):
         ru.load_checkpoint(tmp_path / "foreign.pt", "04_simple_rnn")
     with pytest.raises(ru.UserError, match="no such checkpoint"):
         ru.load_checkpoint(tmp_path / "absent.pt", "04_simple_rnn")
+    with pytest.raises(ru.UserError, match="is a folder"):
+        ru.load_checkpoint(tmp_path, "04_simple_rnn")
 
 
 KILLED_SAVE = """
