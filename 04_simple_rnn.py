@@ -136,9 +136,9 @@ def encode(pairs: list[tuple[str, str]], vocab: ru.Vocab, labels: list[str], dev
 # may have any length.  Every name starts from h_0 = 0: nothing is carried over from the name
 # before.
 #
-# W_h is applied once per letter, so its effect on the length of a vector is repeated T times.  We
-# let it start orthogonal.  Such a matrix keeps lengths, and the trace of the first letter shrinks
-# much less on its way to the last state than with small random numbers (Saxe et al. 2014).
+# W_h multiplies the state at every letter.  If it makes vectors a little shorter, it does so T
+# times.  We let it start orthogonal.  Such a matrix turns a vector and does not change its length,
+# so more of the first letter is left in the last state (Saxe et al. 2014).
 #
 # PyTorch's `nn.RNN` computes the same (the tests compare outputs and gradients).
 # %%
@@ -180,9 +180,9 @@ class HandWrittenRNN(nn.Module):
 # The letters come in as indices.  An embedding is a table with one row of E numbers per letter,
 # learned like any other weight; x_t is the row of letter t.
 #
-# **Pitfall.**  `states[:, -1]` is not "the last state": in every name but the longest it is the
-# state after the padding.  So is the second result of the RNN.  Read each name's state at its
-# own last letter.  (Chapter 02 shows packing, another way out.)
+# **Pitfall.**  For all names but the longest, `states[:, -1]` is the state *after the padding*, and
+# so is the second result of the RNN.  Read each name's state at its own last letter.  (Chapter 02
+# shows packing, another way out.)
 # %%
 class NameClassifier(nn.Module):
     """Embedding -> RNN -> state at the last letter -> one score per language.
@@ -190,7 +190,7 @@ class NameClassifier(nn.Module):
     vocab_size       letters, and two more: padding (index 0) and the unknown letter
     num_labels       L, languages to choose from
     hidden_size      H, numbers in the state
-    dropout          the share of the numbers in h_T that training sets to 0, others each time
+    dropout          the share of h_T that is set to 0, at random, anew for each batch of training
     embedding_size   E, numbers per letter
     """
 
@@ -392,8 +392,9 @@ def bptt_by_hand(w: float = 1.2, inputs: tuple[float, ...] = (0.5, -0.3, 0.8)) -
 
 # %% [markdown]
 # ### Vanishing and exploding gradients
-# Over many steps the product becomes a power.  In a network w is the matrix W_h, and its spectral
-# radius (its largest |eigenvalue|) says by how much one step can stretch a vector.
+# The product of 50 factors that are nearly equal behaves like w^50.  In a network w is the matrix
+# W_h, and its spectral radius (its largest |eigenvalue|) says by how much one step can stretch a
+# vector.
 #
 # - Radius below 1: every step shrinks the gradient, and it vanishes.
 # - Radius above 1: the gradient grows while the states are small.  Where a state is near +1 or
@@ -405,10 +406,11 @@ def bptt_by_hand(w: float = 1.2, inputs: tuple[float, ...] = (0.5, -0.3, 0.8)) -
 def gradient_lesson(steps: int = 50, hidden_size: int = 32) -> dict[float, list[float]]:
     """Print |dL/dh_t| for t = 1 ... steps in untrained RNNs; return {spectral radius: norms}.
 
-    The loss L is the sum of the last state, and the inputs are small random numbers.
+    The loss L is the sum of the last state, so |dL/dh_50| is sqrt(32) for 32 units.  The inputs
+    are small random numbers.
     """
     print(f"\nThe same over {steps} steps, by spectral radius of W_h (untrained, small inputs)")
-    print("  radius   |dL/dh_50|   |dL/dh_1|   |dL/dW_h|, of which clipping leaves 1 at most")
+    print("  radius   |dL/dh_50|   |dL/dh_1|   |dL/dW_h| (clipping scales it to 1 at most)")
     norms = {}
     for radius in (0.5, 1.0, 1.5):
         generator = torch.Generator().manual_seed(0)
@@ -649,8 +651,10 @@ if __name__ == "__main__":
 # 2. Change one flag: `--epochs 60 --patience 0`.  Look at training_curves.png: from which epoch
 #    on does the network only memorise, and which curve shows it first?
 # 3. Explain a failure: in `NameClassifier.forward` read `states[:, -1]` instead.  Pad one name
-#    to 10 and to 20 letters and compare its logits.  Then run `python -m pytest
-#    tests/test_04_simple_rnn.py`: which tests notice, and what does each of them compare?
+#    to 10 and to 20 letters and compare its logits.  (To import the script in Python, write
+#    `importlib.import_module("04_simple_rnn")`.)  Then run `python -m pytest
+#    tests/test_04_simple_rnn.py -k "padding or last_letter"` (once before: `pip install -r
+#    tests/requirements.txt`): which tests notice, and what does each of them compare?
 # 4. Modify the code: in `HandWrittenRNN`, give `orthogonal_` a gain of 0.5, then of 3, and train
 #    with `--epochs 1`.  Why does 3 harm the loss, and why does 0.5 hardly, with names so short?
 #    Then use `nn.RNN(embedding_size, hidden_size, batch_first=True)` in its place, and after it

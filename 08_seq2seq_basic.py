@@ -182,6 +182,8 @@ class Seq2Seq(nn.Module):
         self.decoder = nn.LSTM(embedding_size, hidden_size, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_size, target_size)  # W and b
+        for rnn in (self.encoder, self.decoder):
+            ru.initialise_recurrent(rnn)  # orthogonal matrices (04), open forget gates (05)
 
     def encode(self, sources: torch.Tensor, lengths: torch.Tensor):
         """(B, S) tokens and (B,) lengths -> the state (h, c) after each last token."""
@@ -346,8 +348,6 @@ def train(
     after each epoch, together with `about`.  In a toy task, `draw(epoch)` makes the training
     pairs of an epoch.
     """
-    ru.initialise_recurrent(model.encoder)  # orthogonal matrices, open forget gates (04, 05)
-    ru.initialise_recurrent(model.decoder)
     # Adam divides by a running mean of squared gradients.  0.98 lets it follow within 50 steps,
     # in place of 1,000, which helps in short runs.
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.98))

@@ -13,8 +13,9 @@ The decoder of chapter 08, in state d_t, now asks all S outputs h_s of the encod
     p(y_t | y_1 ... y_{t-1}, x) = softmax(W_o f_t + b_o)
 
     score(q, k)    dot: q . k     general: q . (W k)     scaled-dot-product: q . k / sqrt(H)
-                   additive: v . tanh(W_q q + W_k k + b)
+                   additive: v . tanh(W_q q + W_k k + b)          here q = d_t and k = h_s
     h_s, d_t (H,)  encoder's output at source token s, decoder's state at step t
+    f_t (E,)       what a word y_t is written from        x, y      source and target
     a_ts           a number, sums to 1 over s             S, T      lengths of source and target
 
     python 09_attention_mechanism.py              # about 7 minutes on a slow core
@@ -159,10 +160,11 @@ class Attention(nn.Module):
 #    the vector of every word.  (The list of layers shows it twice, "together" counts it once.)
 #
 # The tables start with small numbers, N(0, 1 / E), and are multiplied by sqrt(E) when they are
-# read (Vaswani et al. 2017).  Adam moves each number by about the learning rate, whatever its
-# size, so a small number that is multiplied learns sqrt(E) times as fast.
+# read (Vaswani et al. 2017).  One step of Adam changes each number by about the learning rate.
+# After the multiplication by sqrt(E), the change is sqrt(E) times as large.
 #
-# The product with the V x E table costs most.  So `forward` first leaves the padding out.
+# The product with the V x E table costs most.  So the last line of `forward` keeps the f_t of real
+# tokens only.
 #
 # Here the decoder asks *after* its step, with d_t (Luong).  All target words are known in
 # training, so one call runs all steps, and one product of matrices asks all T questions.
@@ -173,7 +175,7 @@ class Seq2Seq(nn.Module):
 
     source_size      tokens in the vocabulary of the sources, padding (index 0) included
     target_size      V, the same for the targets
-    attention_type   a kind of Attention, or none: then the decoder gets the last state only
+    attention_type   a kind of Attention, or "none": then the decoder gets the last state only
     hidden_size      H, an even number: numbers in an output h_s and in a state d_t
     dropout          the share of numbers that training sets to 0, in the embedded tokens and f_t
     embedding_size   E, numbers per token
@@ -201,6 +203,8 @@ class Seq2Seq(nn.Module):
         self.scale = math.sqrt(embedding_size)
         nn.init.normal_(self.source_embedding.weight, std=1 / self.scale)
         nn.init.normal_(self.target_embedding.weight, std=1 / self.scale)
+        for rnn in (self.encoder, self.decoder):  # orthogonal matrices (04), and forget gates with
+            ru.initialise_recurrent(rnn)  # a bias of 1, so that a cell keeps its content (05)
 
     def encode(self, sources: torch.Tensor, lengths: torch.Tensor):
         """(B, S) tokens, (B,) lengths -> outputs (B, S', H) up to the longest, mask, state."""
@@ -240,8 +244,10 @@ class Seq2Seq(nn.Module):
 # %% [markdown]
 # ## 3. Training and evaluation
 # ### One epoch
-# As in chapter 08: six lines, and batches of sources of one length.  The loss is the mean of
-# -log p(right next token) over the N real tokens of a batch.
+# As in chapter 08: six lines, and batches of sources of one length.  The first line,
+# `predict_next`, runs the model with teacher forcing: the decoder reads the right tokens, and has
+# to write each of them one step before it reads it.  The loss is the mean of -log p(right next
+# token) over the N real tokens of a batch.
 # %%
 def predict_next(model, split: rp.PairSplit, rows: list[int]):
     """Return the logits (N, V) and the right tokens (N,) at the N real steps of some rows."""
@@ -311,8 +317,8 @@ def evaluate(model, split: rp.PairSplit) -> dict[str, float]:
 #
 #     score = (log p(y_1) + log p(y_2 | y_1) + ...) / length
 #
-# Every log p is below 0, so each further token lowers the sum: without the division, it would
-# favour the shortest sentences.  The K beams of a sentence are K rows of the batch, so the model
+# Every log p is below 0, so each further token lowers the sum.  Without the division, the search
+# would favour short sentences.  The K beams of a sentence are K rows of the batch, so the model
 # needs no change.  With K = 1 this is greedy decoding.
 #
 # Two details are easy to miss.  All K beams start alike, so only the first may count in the first
@@ -321,7 +327,7 @@ def evaluate(model, split: rp.PairSplit) -> dict[str, float]:
 # %%
 @torch.no_grad()
 def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
-    """(B, S), (B,) -> (B, T) tokens of each best beam, and log p(answer), (B,); K = beam_size."""
+    """Return the best beam of each source, (B, T) tokens, and its log p, (B,); K = beam_size."""
     model.eval()
     B = len(sources)
     K = beam_size
@@ -331,14 +337,14 @@ def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
     state = (h.repeat_interleave(K, dim=1), c.repeat_interleave(K, dim=1))
     written = sources.new_full((B * K, 1), ru.BOS)  # (B * K, T)
     log_p = torch.full((B, K), float("-inf"), device=sources.device)
-    log_p[:, 0] = 0.0
+    log_p[:, 0] = 0.0  # in the first step, the others do not count
     count = torch.zeros_like(log_p)  # tokens written, <eos> included
     done = torch.zeros_like(log_p, dtype=torch.bool)
     first_row = K * torch.arange(B, device=sources.device)[:, None]  # (B, 1)
     for _ in range(max_length):
         features, state, _ = model.decode(written[:, -1:], state, outputs, mask)
         step = model.output(features).log_softmax(dim=2).view(B, K, -1)  # (B, K, V)
-        step[done] = float("-inf")
+        step[done] = float("-inf")  # a finished beam may only write <pad>, with log p = 0
         step[..., ru.PAD] = step[..., ru.PAD].masked_fill(done, 0.0)
         total = log_p[..., None] + step  # (B, K, V)
         count = count + ~done
@@ -362,8 +368,9 @@ def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
 # lowest validation loss.  Only the best network writes translations, once, at the end: to decode
 # takes longer than to measure the loss.
 #
-# Adam divides by a running mean of squared gradients.  The second of `betas` says how slowly it
-# follows: 0.98 averages over about 50 steps, the usual 0.999 over 1,000.  Fewer help in short runs.
+# Adam divides by a running mean of squared gradients.  The second of `betas` says how slowly this
+# mean changes: 0.98 averages over about 50 steps, the usual 0.999 over 1,000.  In a short run it
+# helps to average over fewer steps.
 # %%
 def train(
     model, train_split: rp.PairSplit, val_split: rp.PairSplit, epochs: int, lr: float,
@@ -375,8 +382,6 @@ def train(
     Returns the history and the best epoch.  With `save_model`, everything is saved at `path`
     after each epoch, together with `about`.
     """
-    ru.initialise_recurrent(model.encoder)  # orthogonal matrices, open forget gates (04, 05)
-    ru.initialise_recurrent(model.decoder)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.98))
     history = []
     best = {"epoch": 0, "loss": float("inf")}
@@ -523,7 +528,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     args = ru.parse_arguments(parser, argv, QUICK)
     rp.check_task(args.task, args.data, args.dataset)
     if args.compare and (args.eval_only or args.attention_type == "none"):
-        raise ru.UserError("--compare trains with and without: drop --eval-only and type none")
+        other = "--eval-only" if args.eval_only else "--attention-type none"
+        raise ru.UserError(f"--compare trains a second network without attention; drop {other}")
     if args.hidden_size % 2:  # each direction of the encoder gets one half
         raise ru.UserError(f"--hidden-size {args.hidden_size} is odd; give an even number")
     if args.task in ("dates", "reverse"):
@@ -639,9 +645,10 @@ if __name__ == "__main__":
 # 2. Change one flag: `--task reverse`, then the same with `--compare`.  In by_length.png, what has
 #    attention cured left of the dashed line, and what has it not cured right of it?
 # 3. Explain a failure: take the line with `masked_fill` out of `Attention.forward` and run
-#    `python -m pytest tests/test_09_attention_mechanism.py -k among_longer`.  Why do four of the
-#    five tests fail and not the fifth?  And why would no run of this script show the fault?  (Look
-#    for the argument that it gives `BucketBatchSampler` each time.)
+#    `python -m pytest tests/test_09_attention_mechanism.py -k among_longer` (once before:
+#    `pip install -r tests/requirements.txt`).  Why do four of the five tests fail and not the
+#    fifth?  And why would no run of this script show the fault?  (Look at the batches: here, and
+#    in `answer` of rnn_pairs.)
 # 4. Modify the code: let the scores of `dot` be cosines, q . h_s / (|q| |h_s|), and run `--task
 #    dates`.  Between which bounds does each weight now lie, for a source of 20 characters?  What
 #    do you see in alignments.png, and what when the cosines are multiplied by 10?

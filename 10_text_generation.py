@@ -162,6 +162,7 @@ class LanguageModel(nn.Module):
         if tied:
             self.output.weight = self.embedding.weight
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)  # N(0, 1) makes huge logits
+        ru.initialise_recurrent(self.rnn)  # orthogonal matrices (04), open forget gates (05)
 
     def forward(self, inputs: torch.Tensor, state=None) -> tuple[torch.Tensor, tuple]:
         """(B, T) symbols -> logits (B, T, V), and the state after the last symbol.
@@ -590,7 +591,6 @@ def build(parts: dict, source: str, level: str, hidden_size, dropout, config: di
     if level == "word":
         sizes.update(embedding_size=hidden_size, tied=True)
     model = LanguageModel(**sizes)
-    ru.initialise_recurrent(model.rnn)  # orthogonal matrices, open forget gates (04, 05)
     return model, {"config": config, "sizes": sizes, "vocab": vocab.get_itos()}
 
 

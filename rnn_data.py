@@ -582,7 +582,7 @@ def check_counts(rows: Sequence[tuple], source: str, least: int = 3) -> None:
         raise UserError(f"{source}: a classifier needs at least two labels")
     rarest, count = counts.most_common()[-1]
     if count < least:
-        what = f"the label {rarest[:40]!r} has {count} distinct texts and needs at least {least}"
+        what = f"the label {rarest[:40]!r} needs at least {least} distinct texts and has {count}"
         remedy = "one each to train, validate and test; add texts or remove the label"
         raise UserError(f"{source}: {what}: {remedy}")
 

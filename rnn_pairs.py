@@ -92,11 +92,11 @@ class PairSplit(NamedTuple):
     pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]
     sources: torch.Tensor  # (N, S) indices, padded with 0 at the end
     source_lengths: torch.Tensor  # (N,)
-    targets: torch.Tensor  # (N, T) indices, <bos> first and <eos> last, padded with 0
+    targets: torch.Tensor  # (N, T + 1) indices, <bos> first and <eos> last, padded with 0
     target_lengths: torch.Tensor  # (N,) counting both
 
     def batch(self, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Sources (B, S), their lengths (B,) and targets (B, T) of some rows, to the longest."""
+        """Sources (B, S), lengths (B,) and targets (B, T + 1) of some rows, up to the longest."""
         lengths = self.source_lengths[rows]
         sources = self.sources[rows, : lengths.max()]
         return sources, lengths, self.targets[rows, : self.target_lengths[rows].max()]
@@ -403,4 +403,6 @@ def add_flags(parser, tutorial: str, **defaults) -> None:
 def check_task(task: str | None, data, dataset: str) -> None:
     """Raise UserError where sentences are given, and a toy task is asked for."""
     if (data or dataset == "multi30k") and task not in (None, "translate"):
-        raise ru.UserError(f"--data and multi30k are translated; drop --task {task}")
+        raise ru.UserError(
+            f"--task {task} makes its own data; drop --data and --dataset, or --task"
+        )

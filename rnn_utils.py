@@ -1056,9 +1056,10 @@ def print_test(scores: dict, baselines: dict, measure: str, note: str, interval=
         print(f"{'':<10}{measure} {value:.4f}   {name}")
     if interval:
         difference, low, high = interval
-        verdict = "no difference is shown" if low <= 0 <= high else "more than luck"
-        print(f"{'':<10}network minus the last: {difference:+.4f}", end="")
-        print(f" (95 % interval {low:+.4f} to {high:+.4f}: {verdict})")
+        verdict = "better" if difference > 0 else "worse"
+        verdict = "no difference is shown" if low <= 0 <= high else f"{verdict} by more than luck"
+        print(f"{'':<10}network minus {list(baselines)[-1]}: {difference:+.4f}")
+        print(f"{'':<10}95 % interval {low:+.4f} to {high:+.4f}: {verdict}")
 
 
 def write_metrics(

@@ -202,7 +202,6 @@ def main(argv=None) -> dict:
         data[part] = data[part][:1_000_001].to(device, torch.long)
     sizes = {"vocab_size": len(tokens[0]), "hidden_size": args.hidden_size}
     model = chapter.LanguageModel(**sizes).to(device)
-    ru.initialise_recurrent(model.rnn)
     if args.bf16:
         require_bfloat16(model, device)
     history, best = train(model, data, device, args.epochs, args.lr, args.batch_size, args.bf16)

@@ -607,7 +607,10 @@ def test_bad_files_get_the_documented_answer(content, flags, fragments, csv_file
     ("flags", "fragments"),
     [
         (["--data", "x.csv"], ["x.csv", "'day', 'sales'", "--column"]),
-        (["--forecast", "3", "--path", "sine.pt", "--data", "x.csv"], ["'day', 'sales'", "--column"]),
+        (
+            ["--forecast", "3", "--path", "sine.pt", "--data", "x.csv"],
+            ["'day', 'sales'", "--column"],
+        ),
         (["--features", "a"], ["--features", "--data"]),
         (["--data", "x.csv", "--dataset", "sine", "--column", "y"], ["--dataset"]),
         (["--forecast", "3", "--path", "absent.pt"], ["absent.pt", "--save-model"]),

@@ -42,7 +42,6 @@ def tiny_model(vocab_size=11, seed=0, **changes):
     sizes = {"hidden_size": 9, "dropout": 0.0}
     ru.set_seed(seed)
     model = script.LanguageModel(vocab_size, **{**sizes, **changes}).eval()
-    ru.initialise_recurrent(model.rnn)
     return model
 
 
