@@ -18,13 +18,17 @@ import torch
 from helpers import (
     ROOT,
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
 )
 
+import rnn_baselines as rb
 import rnn_data as rd
 import rnn_utils as ru
 
@@ -117,6 +121,11 @@ def test_the_model_can_be_lifted_into_an_empty_file(tmp_path):
     assert done.stdout.strip() == "torch.Size([4, 18])", done.stderr
 
 
+def test_dropout_scales_what_it_keeps():
+    model = script.NameClassifier(20, 4, dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_model_can_overfit_one_batch():
     model, split = tiny_model(hidden_size=32), random_split(count=16)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -175,6 +184,22 @@ def test_the_best_epoch_is_chosen_on_validation_and_the_first_of_ties(monkeypatc
     kept = snapshots[1]["output.weight"]  # of epoch 2; epoch 1 was the first to be better
     assert len(snapshots) == 2
     assert torch.equal(model.state_dict()["output.weight"], kept)
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is asked once, at the end."""
+    watched = Watched(script, monkeypatch)
+    asked = note_calls(monkeypatch, script, "predict_logits")
+    compared = note_calls(monkeypatch, rb, "classifier_baselines")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    assert all(call.args[1] is data["val"] for call in watched.evaluated)
+    assert [call.args[1] is data["test"] for call in asked] == [False, False, True]
+    splits = watched.introduced[0].args[2]
+    assert compared[0].args[0] is splits  # the baselines have the same three
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):

@@ -14,15 +14,19 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
 )
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+import rnn_baselines as rb
 import rnn_utils as ru
 
 script = load_script("07_bidirectional_rnn")
@@ -199,6 +203,12 @@ def test_dropout_acts_with_one_layer_and_does_not_warn():
     assert torch.equal(model(*batch), model(*batch))
 
 
+def test_dropout_scales_what_it_keeps():
+    model = tiny_model(dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+    assert_dropout_scales(model.lstm.dropout, 0.25)
+
+
 def test_model_can_overfit_one_batch():
     model, split = tiny_model(hidden_size=32), random_split(count=16)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -293,6 +303,22 @@ def test_the_best_epoch_is_that_of_least_validation_loss_and_the_first_of_ties(m
     """Neither training nor test decides; an equal result is no progress."""
     history, best = run_training(monkeypatch, [2.0, 1.0, 1.0, 1.5], epochs=4, patience=0)
     assert best["epoch"] == 2 and len(history) == 4
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is asked once, at the end."""
+    watched = Watched(script, monkeypatch)
+    asked = note_calls(monkeypatch, script, "predict_logits")
+    compared = note_calls(monkeypatch, rb, "classifier_baselines")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    assert all(call.args[1] is data["val"] for call in watched.evaluated)
+    assert [call.args[1] is data["test"] for call in asked] == [False, False, True]
+    splits = watched.introduced[0].args[2]
+    assert compared[0].args[0] is splits  # the baselines have the same three
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):

@@ -14,9 +14,12 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
@@ -151,6 +154,11 @@ def test_answers_do_not_look_at_the_target():
     assert answer(model, blind, VOCAB, 8) == answer(model, split, VOCAB, 8)
 
 
+def test_dropout_scales_what_it_keeps():
+    model = script.Seq2Seq(20, 20, dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_model_can_overfit_one_batch_and_decodes_what_it_has_learned():
     model, split = tiny_model(hidden_size=48), digits_split(12, 4, "reverse")
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -218,6 +226,19 @@ def test_the_best_epoch_is_chosen_by_validation_loss_and_the_first_of_ties(monke
     history, best = train(model, digits_split(), val)
     assert best["epoch"] == 2 and len(history) == 4 and all(split is val for split in splits)
     assert len(seen) == 2 and torch.equal(model.output.weight, seen[1]["output.weight"])
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is answered once, at the end."""
+    watched = Watched(script, monkeypatch, home=rp)
+    answered = note_calls(monkeypatch, rp, "answer")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    order = [data["val"], data["val"], data["test"]]
+    assert all(call.args[1] is split for call, split in zip(watched.evaluated, order))
+    assert len(watched.evaluated) == 3 and answered[0].args[1] is data["test"]
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
 
 
 def test_training_stops_after_patience_epochs_without_a_lower_loss(monkeypatch, capsys):

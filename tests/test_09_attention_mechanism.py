@@ -15,9 +15,12 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
@@ -273,6 +276,11 @@ def test_words_are_read_and_written_by_one_table_of_small_numbers():
     assert read.std().item() == pytest.approx(1.0, rel=0.05)
 
 
+def test_dropout_scales_what_it_keeps():
+    model = script.Seq2Seq(20, 20, dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_without_attention_the_decoder_does_not_see_the_outputs():
     for kind in ALL:
         model, split = tiny_model(kind), digits_split(6)
@@ -340,6 +348,20 @@ def test_the_best_epoch_is_chosen_by_validation_loss_and_the_first_of_ties(monke
     history, best = train(model, digits_split(), val)
     assert best["epoch"] == 2 and len(history) == 4 and all(split is val for split in splits)
     assert len(seen) == 2 and torch.equal(model.output.weight, seen[1]["output.weight"])
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is answered once, at the end."""
+    watched = Watched(script, monkeypatch, home=rp)
+    answered = note_calls(monkeypatch, rp, "answer")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    order = [data["val"], data["val"], data["test"]]
+    assert all(call.args[1] is split for call, split in zip(watched.evaluated, order))
+    assert len(watched.evaluated) == 3 and answered[0].args[1] is data["test"]
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
 
 
 def test_training_stops_after_patience_epochs_without_a_lower_loss(monkeypatch, capsys):

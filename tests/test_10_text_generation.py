@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from helpers import (
     ROOT,
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
@@ -211,6 +213,11 @@ def test_tied_weights_are_one_table():
     assert script.build(parts, "x", "word", 9, 0.0, {})[0].output.weight.shape == (3, 9)
 
 
+def test_dropout_scales_what_it_keeps():
+    model = tiny_model(dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_forget_gate_is_open_and_recurrent_matrices_orthogonal():
     rnn = script.build({"train": list("abab")}, "x", "char", 8, 0.0, {})[0].rnn
     for gate in rnn.weight_hh_l0.split(8):
@@ -329,6 +336,19 @@ def test_the_best_epoch_is_chosen_on_validation_and_the_first_of_ties(monkeypatc
         assert torch.equal(value, best["weights"][name])
     _, _, last = train_with_scores(monkeypatch, [0.4, 0.3, 0.2, 0.1], 4, 0)
     assert not torch.equal(last.output.weight, model.output.weight)
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is scored once, at the end."""
+    watched = Watched(script, monkeypatch)
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    for call in watched.learned:
+        assert torch.equal(call.args[1][0], data["train"][: call.args[1].shape[1]])
+    order = [data["val"], data["val"], data["test"]]
+    assert all(call.args[1] is ids for call, ids in zip(watched.evaluated, order))
+    assert len(watched.evaluated) == 3
+    watched.assert_steps(clip=0.7)
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):
