@@ -137,6 +137,41 @@ def test_model_can_overfit_one_batch():
     assert script.evaluate(model, split)["accuracy"] == 1.0
 
 
+def train_one_epoch(model, split, clip=0.0):
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    sampler = ru.BucketBatchSampler(split.lengths, 8)
+    return script.train_epoch(model, split, sampler, optimizer, 1, 1, 1e-9, clip)
+
+
+def test_the_training_loss_is_a_mean_over_names():
+    """33 names are four batches of 8 and one of a single name, which counts as one name."""
+    model, split = tiny_model(), random_split()
+    expected = script.evaluate(model, split)
+    loss, accuracy, _ = train_one_epoch(model, split)
+    assert loss == pytest.approx(expected["loss"], abs=1e-5)
+    assert accuracy == pytest.approx(expected["accuracy"])
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
+    model, split = tiny_model(), random_split()
+    cross_entropy, alone = torch.nn.functional.cross_entropy, []
+
+    def remember(logits, targets):
+        loss = cross_entropy(logits, targets)
+        alone.append(torch.autograd.grad(loss, model.output.weight, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, "cross_entropy", remember)
+    train_one_epoch(model, split)
+    assert len(alone) == 5
+    torch.testing.assert_close(model.output.weight.grad, alone[-1])
+
+
+def test_evaluation_uses_no_dropout():
+    model, split = script.NameClassifier(20, 4, dropout=0.5).train(), random_split()
+    assert script.evaluate(model, split) == script.evaluate(model.train(), split)
+
+
 # ---------------------------------------------------------------- what the chapter claims
 
 

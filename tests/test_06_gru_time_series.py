@@ -391,6 +391,45 @@ def test_the_best_epoch_is_chosen_on_validation_and_the_first_of_ties(monkeypatc
     torch.testing.assert_close(best["quantiles"], expected)
 
 
+def train_one_epoch(model, split, batch_size=32):
+    """One epoch in which the weights stay nearly as they are."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    return script.train_epoch(model, split, optimizer, 1, 1, 1e-9, batch_size, 0.0)
+
+
+def test_an_epoch_reads_every_window_once_in_random_order_and_its_loss_is_their_mean():
+    _, _, splits = prepare(script.make_sine(300, 0), 12, 3)
+    model, split, order = tiny_model(), splits["train"], []
+    assert len(split.inputs) % 32  # the last batch is a small one
+    expected = script.evaluate(model, split)
+    model.register_forward_pre_hook(lambda _, batch: order.extend(batch[0][:, :2, 0].tolist()))
+    loss, _ = train_one_epoch(model, split)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    in_time = split.inputs[:, :2, 0].tolist()
+    assert order != in_time and sorted(order) == sorted(in_time)
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
+    _, _, splits = prepare(script.make_sine(300, 0), 12, 3)
+    model, mse_loss, alone = tiny_model(), torch.nn.functional.mse_loss, []
+
+    def remember(forecast, targets):
+        loss = mse_loss(forecast, targets)
+        alone.append(torch.autograd.grad(loss, model.output.weight, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, "mse_loss", remember)
+    train_one_epoch(model, splits["train"])
+    assert len(alone) > 2
+    torch.testing.assert_close(model.output.weight.grad, alone[-1])
+
+
+def test_forecasts_use_no_dropout():
+    _, _, splits = prepare(script.make_sine(300, 0), 12, 3)
+    model = script.Forecaster(1, 3, dropout=0.5).train()
+    assert script.evaluate(model, splits["val"]) == script.evaluate(model.train(), splits["val"])
+
+
 def test_each_split_has_its_place(tmp_path, monkeypatch):
     """Train is learned from, validation chooses, and test is forecast once, at the end."""
     watched = Watched(script, monkeypatch)
