@@ -204,20 +204,11 @@ def test_the_model_can_be_lifted_into_an_empty_file():
 # ---------------------------------------------------------------- training
 
 
-class OneBatch:
-    """A sampler of one batch that holds everything."""
-
-    def __init__(self, count):
-        self.count = count
+class Batches(list):
+    """A sampler of these batches, in this order."""
 
     def set_epoch(self, epoch):
         pass
-
-    def __len__(self):
-        return 1
-
-    def __iter__(self):
-        return iter([list(range(self.count))])
 
 
 def test_accumulated_gradients_equal_those_of_one_batch(monkeypatch):
@@ -227,7 +218,15 @@ def test_accumulated_gradients_equal_those_of_one_batch(monkeypatch):
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
         monkeypatch.setattr(optimizer, "step", lambda: None)
         loss, _, _ = script.train_epoch(
-            model, split, OneBatch(64), optimizer, 1, 1, lr=1e-2, batch_size=batch_size, clip=0
+            model,
+            split,
+            Batches([list(range(64))]),
+            optimizer,
+            1,
+            1,
+            lr=1e-2,
+            batch_size=batch_size,
+            clip=0,
         )
         losses.append(loss)
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
@@ -235,6 +234,17 @@ def test_accumulated_gradients_equal_those_of_one_batch(monkeypatch):
     for other in gradients[1:]:
         for mine, reference in zip(other, gradients[0]):
             torch.testing.assert_close(mine, reference, atol=1e-6, rtol=0)
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone():
+    split, gradients = random_split(count=32), []
+    first, last = list(range(16)), list(range(16, 32))
+    for batches in ([first, last], [last]):
+        model = tiny_model()
+        optimizer = torch.optim.Adam(model.parameters())
+        script.train_epoch(model, split, Batches(batches), optimizer, 1, 1, 1e-9, 5, 0)
+        gradients.append(model.output.weight.grad)
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
 
 
 def run_training(model, train_split, val_split, **changes):

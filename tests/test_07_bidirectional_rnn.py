@@ -250,6 +250,16 @@ def test_accumulating_runs_make_the_same_batches(tmp_path):
             assert second[name] == pytest.approx(first[name], abs=1e-4)
 
 
+def test_each_update_has_the_gradient_of_its_own_batch_alone():
+    split, gradients = random_split(count=32), []
+    first, last = list(range(16)), list(range(16, 32))
+    for batches in ([first, last], [last]):
+        model = tiny_model()
+        train_one_epoch(model, split, Batches(batches), lr=1e-9, batch_size=5)
+        gradients.append(model.output.weight.grad)
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
+
+
 def test_every_text_is_seen_once_an_epoch():
     model, split = tiny_model(), random_split(count=50)
     split.inputs[:, 0] = 2 + torch.arange(50) % 30  # 50 texts, told apart by their first words

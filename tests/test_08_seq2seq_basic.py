@@ -228,6 +228,39 @@ def test_the_best_epoch_is_chosen_by_validation_loss_and_the_first_of_ties(monke
     assert len(seen) == 2 and torch.equal(model.output.weight, seen[1]["output.weight"])
 
 
+def train_one_epoch(model, split):
+    """One epoch in which the weights stay nearly as they are; return the reported loss."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    return script.train_epoch(model, split, optimizer, 1, 1, 1e-9, 8, 0.0, 0)[0]
+
+
+def test_the_training_loss_is_a_mean_over_tokens():
+    """Batches differ in length and in size: a mean of their means would be another number."""
+    model, split = tiny_model(), digits_split()
+    assert train_one_epoch(model, split) == pytest.approx(script.evaluate(model, split)["loss"])
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
+    model, split = tiny_model(), digits_split()
+    cross_entropy, alone = torch.nn.functional.cross_entropy, []
+
+    def remember(logits, wanted):
+        loss = cross_entropy(logits, wanted)
+        alone.append(torch.autograd.grad(loss, model.output.bias, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, "cross_entropy", remember)
+    train_one_epoch(model, split)
+    assert len(alone) > 2
+    torch.testing.assert_close(model.output.bias.grad, alone[-1])
+
+
+def test_evaluation_uses_no_dropout():
+    model = script.Seq2Seq(len(VOCAB), len(VOCAB), hidden_size=12, dropout=0.5).train()
+    split = digits_split()
+    assert script.evaluate(model, split) == script.evaluate(model.train(), split)
+
+
 def test_each_split_has_its_place(tmp_path, monkeypatch):
     """Train is learned from, validation chooses, and test is answered once, at the end."""
     watched = Watched(script, monkeypatch, home=rp)
@@ -298,6 +331,7 @@ def test_no_sequence_is_in_two_splits_in_any_epoch(task):
 
 def test_lengths_beyond_those_of_training_are_scored_too():
     splits, _, _, _ = script.load_splits("copy", 5, None, None, "auto", None, True, 60)
+    assert {len(source) for source, _ in splits["longer"]} == {6, 7}
     data = {part: rp.encode_pairs(splits[part], VOCAB, VOCAB) for part in splits}
 
     # Here a copy of the source is right, so these are right up to 5 digits and wrong beyond.
@@ -502,11 +536,23 @@ def test_a_table_of_many_texts_has_the_answers_of_single_ones(trained, monkeypat
     assert table == script.main(["--predict", *texts, "--path", path])
 
 
-def test_compare_trains_four_sizes_and_draws(tmp_path):
+def test_long_numbers_are_drawn_more_often_in_training_and_no_more_often_in_the_test():
+    splits, _, _, _ = script.load_splits("copy", 8, None, None, "auto", None, True, 3000)
+    vocabs = rp.build_vocabs(splits["train"])
+    data = {part: rp.encode_pairs(splits[part], *map(ru.Vocab, vocabs)) for part in splits}
+    drawn = script.fresh_pairs("copy", 3000, 8, 0, data, vocabs)(1)
+    counts, in_test = drawn.source_lengths.bincount(), data["test"].source_lengths.bincount()
+    assert counts[8] / counts[5] == pytest.approx(8 / 5, rel=0.15)
+    assert in_test[8] / in_test[5] == pytest.approx(1.0, abs=0.35)
+
+
+def test_compare_trains_four_sizes_and_draws(tmp_path, monkeypatch):
+    scored = note_calls(monkeypatch, rp, "score_by_length")
     flags = [flag for flag in TINY if flag != "--no-plots"] + ["--epochs", "1"]
     flags += ["--compare", "capacity", "--max-examples", "100", "--output-dir", str(tmp_path)]
     metrics = script.main(flags)
     assert len(metrics["compare"]) == 4
+    assert [call.args[1] for call in scored] == ["test"] + 4 * ["val"]  # test chooses no size
     assert (tmp_path / "capacity.png").exists()
 
 

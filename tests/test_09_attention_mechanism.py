@@ -350,6 +350,39 @@ def test_the_best_epoch_is_chosen_by_validation_loss_and_the_first_of_ties(monke
     assert len(seen) == 2 and torch.equal(model.output.weight, seen[1]["output.weight"])
 
 
+def train_one_epoch(model, split):
+    """One epoch in which the weights stay nearly as they are; return the reported loss."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    return script.train_epoch(model, split, optimizer, 1, 1, 1e-9, 8, 0.0, 0)[0]
+
+
+def test_the_training_loss_is_a_mean_over_tokens():
+    """Batches differ in length and in size: a mean of their means would be another number."""
+    model, split = tiny_model(), digits_split()
+    assert train_one_epoch(model, split) == pytest.approx(script.evaluate(model, split)["loss"])
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
+    model, split = tiny_model(), digits_split()
+    cross_entropy, alone = torch.nn.functional.cross_entropy, []
+
+    def remember(logits, wanted):
+        loss = cross_entropy(logits, wanted)
+        alone.append(torch.autograd.grad(loss, model.output.bias, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, "cross_entropy", remember)
+    train_one_epoch(model, split)
+    assert len(alone) > 2
+    torch.testing.assert_close(model.output.bias.grad, alone[-1])
+
+
+def test_evaluation_uses_no_dropout():
+    model = script.Seq2Seq(len(VOCAB), len(VOCAB), hidden_size=12, dropout=0.5).train()
+    split = digits_split()
+    assert script.evaluate(model, split) == script.evaluate(model.train(), split)
+
+
 def test_each_split_has_its_place(tmp_path, monkeypatch):
     """Train is learned from, validation chooses, and test is answered once, at the end."""
     watched = Watched(script, monkeypatch, home=rp)
@@ -362,6 +395,19 @@ def test_each_split_has_its_place(tmp_path, monkeypatch):
     assert len(watched.evaluated) == 3 and answered[0].args[1] is data["test"]
     watched.assert_steps(clip=0.7)
     watched.assert_new_batches_in_every_epoch()
+
+
+def test_training_starts_from_orthogonal_matrices_and_open_forget_gates():
+    model = tiny_model()
+    train(model, digits_split(), digits_split(9), epochs=1, lr=1e-9)
+    for lstm, size in ((model.encoder, 6), (model.decoder, 12)):
+        for name, parameter in lstm.named_parameters():
+            if "weight_hh" in name:
+                for gate in parameter.split(size):
+                    torch.testing.assert_close(gate @ gate.T, torch.eye(size), atol=1e-4, rtol=0)
+            elif "bias_ih" in name:
+                opened = parameter[size : 2 * size].tolist()
+                assert opened == pytest.approx([1.0] * size, abs=1e-5)
 
 
 def test_training_stops_after_patience_epochs_without_a_lower_loss(monkeypatch, capsys):
