@@ -251,6 +251,15 @@ def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, 
     assert "stopped early" in capsys.readouterr().out
 
 
+def test_single_letters_know_no_order_and_groups_do(capsys):
+    pairs = [("ab" * n, "x") for n in range(1, 9)] + [("ba" * n, "y") for n in range(1, 9)]
+    test = script.encode(pairs, ru.Vocab(["<pad>", "<unk>", *"ab"]), ["x", "y"], "cpu")
+    splits = dict.fromkeys(("train", "val", "test"), pairs)
+    _, baselines = script.measure_test(script.NameClassifier(4, 2), test, splits, 1)
+    assert baselines["single letters"] == 0.5 == baselines["majority label"]
+    assert baselines["groups of 1 to 3 letters"] == 1.0
+
+
 # ---------------------------------------------------------------- the data
 
 

@@ -347,6 +347,17 @@ def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, 
     assert "stopped early" in capsys.readouterr().out
 
 
+def test_single_words_know_no_order_and_pairs_do(capsys):
+    pairs = []
+    for n in range(1, 9):
+        pairs += [(["good", "bad"] * n, "x"), (["bad", "good"] * n, "y")]
+    vocab = ru.Vocab(["<pad>", "<unk>", "good", "bad"])
+    test = script.encode(pairs, vocab, ["x", "y"], 40, "cpu")
+    splits = dict.fromkeys(("train", "val", "test"), pairs)
+    _, baselines = script.measure_test(tiny_model(), test, splits, 1)
+    assert baselines["TF-IDF of words"] == 0.5 and baselines["TF-IDF of words and pairs"] == 1.0
+
+
 # ---------------------------------------------------------------- what the chapter claims
 
 

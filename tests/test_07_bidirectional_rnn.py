@@ -260,6 +260,15 @@ def test_each_update_has_the_gradient_of_its_own_batch_alone():
     torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
 
 
+def test_all_labels_share_a_tenth_of_the_target_in_training():
+    model, split = tiny_model(), random_split()
+    target = 0.9 * torch.eye(3)[split.targets] + 0.1 / 3  # (N, L)
+    p = script.predict_logits(model, split).softmax(dim=1)
+    train_one_epoch(model, split, Batches([list(range(33))]), lr=1e-9)
+    gradient = (p - target).mean(dim=0)  # of cross-entropy for the bias of the output layer
+    torch.testing.assert_close(model.output.bias.grad, gradient, atol=1e-6, rtol=1e-4)
+
+
 def test_every_text_is_seen_once_an_epoch():
     model, split = tiny_model(), random_split(count=50)
     split.inputs[:, 0] = 2 + torch.arange(50) % 30  # 50 texts, told apart by their first words
@@ -426,6 +435,16 @@ def test_a_bag_of_words_cannot_fill_the_blank():
     _, baselines = script.measure_test(model, test, splits, 1, None)
     assert embedded and baselines["majority label"] < 0.35
     assert 0.4 < baselines["words and pairs, logistic regression"] < 0.8  # half of it is guessing
+
+
+def test_the_lesson_gives_every_model_the_same_start_and_the_same_test(monkeypatch):
+    seeded = note_calls(monkeypatch, ru, "set_seed")
+    evaluated = note_calls(monkeypatch, script, "evaluate")
+    monkeypatch.setattr(script, "train_epoch", lambda *_: None)
+    data = {"train": random_split(), "test": random_split(count=20)}
+    script.direction_lesson(data, VOCAB, LABELS, seed=3)
+    assert [call.args for call in seeded] == [(3,)] * 6
+    assert len(evaluated) == 6 and all(call.args[1] is data["test"] for call in evaluated)
 
 
 def test_lesson_forward_knows_nothing_at_the_blank_and_backward_all(tmp_path):

@@ -249,6 +249,7 @@ def states_seen_in_training(monkeypatch, stateless=False):
 
 
 def test_training_carries_the_state_detached_and_stateless_does_not(monkeypatch):
+    assert script.RESTART == 1 / 50  # as the text says
     monkeypatch.setattr(script, "RESTART", 0.0)
     first, *others = states_seen_in_training(monkeypatch)
     assert first is None and len(others) == 5
