@@ -281,6 +281,11 @@ def test_every_text_is_seen_once_an_epoch():
     assert sorted(seen) == sorted(split.inputs[:, :2].tolist())
 
 
+def test_evaluation_uses_no_dropout():
+    model, split = tiny_model(dropout=0.5).train(), random_split()
+    assert script.evaluate(model, split) == script.evaluate(model.train(), split)
+
+
 def test_batch_size_changes_no_reported_loss(monkeypatch):
     model, split, predict = tiny_model(), random_split(), script.predict_logits
     whole = script.evaluate(model, split)
