@@ -288,6 +288,15 @@ def real_names_or_skip():
         pytest.skip("the names data set is not here")
 
 
+def test_a_name_counts_for_its_rarest_label():
+    """All 30 Scottish names are English as well, and test and val hold a tenth of them each."""
+    names = [f"name{number:03d}" for number in range(330)]
+    pairs = [(name, "English") for name in names] + [(name, "Scottish") for name in names[::11]]
+    for part in ("test", "val"):
+        rows = script.split_by_name(pairs)[part]
+        assert sum(label == "Scottish" for _, label in rows) == 3
+
+
 def test_real_names_have_the_duplicates_we_say_and_do_not_leak():
     real_names_or_skip()
     rows, _, _ = rd.load_dataset("names", "names")

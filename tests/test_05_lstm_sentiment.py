@@ -441,8 +441,9 @@ def test_own_texts_of_the_same_words_are_one_text(tmp_path, capsys):
             for n in range(1, 9)]  # fmt: skip
     rows += ["great  phone !,pos", "GREAT phone!,neg"]  # the first label counts
     splits, _, _ = load(data=write_table(tmp_path / "phones.csv", rows))
-    texts = [tuple(words) for pairs in splits.values() for words, _ in pairs]
-    assert len(texts) == len(set(texts)) == 32
+    labels = [(tuple(words), label) for pairs in splits.values() for words, label in pairs]
+    assert len(labels) == len(dict(labels)) == 32
+    assert dict(labels)["great", "phone", "!"] == "pos"
 
 
 def test_special_tokens_in_a_text_are_ordinary_words():

@@ -551,6 +551,16 @@ def test_vocabulary_is_from_the_training_pairs_only(tmp_path):
 # ---------------------------------------------------------------- looking inside
 
 
+def test_row_t_says_where_the_decoder_looked_before_it_wrote_token_t():
+    model, source, output = sharp_model(), tuple("31415"), tuple("926")
+    rows = script.alignment(model, [VOCAB, VOCAB], source, output)
+    split = rp.encode_sources([source], [VOCAB, VOCAB], "cpu")
+    outputs, mask, state = model.encode(split.sources, split.source_lengths)
+    for row, token in zip(rows, [ru.BOS, *VOCAB(output)]):
+        _, state, weights = model.decode(torch.tensor([[token]]), state, outputs, mask)
+        torch.testing.assert_close(row, weights[0, 0])
+
+
 def test_examples_are_right_answers(monkeypatch):
     pairs = [(tuple("12345")[:n], tuple("54321")[:n]) for n in (5, 5, 5)]
     outputs = [pairs[0][1], ("9",), pairs[2][1]]
