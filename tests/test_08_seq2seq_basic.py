@@ -265,11 +265,14 @@ def test_each_split_has_its_place(tmp_path, monkeypatch):
     """Train is learned from, validation chooses, and test is answered once, at the end."""
     watched = Watched(script, monkeypatch, home=rp)
     answered = note_calls(monkeypatch, rp, "answer")
+    compared = note_calls(monkeypatch, rp.rb, "pair_baselines")
     script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
     data = watched.data()
     order = [data["val"], data["val"], data["test"]]
     assert all(call.args[1] is split for call, split in zip(watched.evaluated, order))
     assert len(watched.evaluated) == 3 and answered[0].args[1] is data["test"]
+    memory, asked, _ = compared[0].args
+    assert memory is data["train"].pairs and asked is data["test"].pairs
     watched.assert_steps(clip=0.7)
     watched.assert_new_batches_in_every_epoch()
 

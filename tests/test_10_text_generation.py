@@ -24,6 +24,7 @@ from helpers import (
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
@@ -474,6 +475,13 @@ def test_symbols_are_drawn_as_often_as_they_are_likely(temperature):
     counts, logits = collections.Counter(text), model.output.bias.detach()[1:]
     for symbol, p in zip(vocab.get_itos()[1:], (logits / temperature).softmax(dim=0).tolist()):
         assert abs(counts[symbol] / drawn - p) < 4 * math.sqrt(p * (1 - p) / drawn)
+
+
+def test_each_sample_has_a_seed_of_its_own(monkeypatch, capsys):
+    drawn = note_calls(monkeypatch, script, "generate")
+    about = {"vocab": tiny_vocab().get_itos(), "config": {"level": "char"}}
+    script.write_samples(tiny_model(), about, "ab", 3, 5, 7, 1.0, 0, 1.0)
+    assert [call.args[4] for call in drawn] == [7, 8, 9]
 
 
 def test_a_prompt_is_encoded_and_without_one_the_text_begins_with_a_line_break():
