@@ -238,6 +238,13 @@ def test_what_is_described_is_the_training_stretch(csv_file, tmp_path, monkeypat
     np.testing.assert_array_equal(shown[0].args[0], early)
 
 
+def test_the_figure_of_autocorrelation_shows_the_training_stretches(tmp_path, monkeypatch, prices):
+    drawn = note_calls(monkeypatch, script, "plot_autocorrelation")
+    script.main(["--quick", "--output-dir", str(tmp_path)])
+    lengths = [len(values) for values in drawn[0].args[1:3]]
+    assert lengths == [560, int(0.7 * len(prices))]  # of 800 steps of the sine, and of GOOG
+
+
 # Baselines
 
 
