@@ -564,7 +564,8 @@ def test_recurrent_matrices_start_orthogonal_and_only_the_forget_gate_open(kind)
 
 
 def test_print_layers_shows_shapes_and_parameters_and_changes_nothing(capsys):
-    model = torch.nn.Sequential(torch.nn.Embedding(10, 4), torch.nn.GRU(4, 6, batch_first=True))
+    dropout, gru = torch.nn.Dropout(0.5), torch.nn.GRU(4, 6, batch_first=True)
+    model = torch.nn.Sequential(torch.nn.Embedding(10, 4), dropout, gru)  # dropout draws numbers
     model.train()
     state = ru.rng_state()["torch"]
     ru.print_layers(model, torch.zeros(2, 5, dtype=torch.long))
