@@ -288,6 +288,12 @@ def real_names_or_skip():
         pytest.skip("the names data set is not here")
 
 
+def test_the_vocabulary_is_that_of_train():
+    splits = {"train": [("aab", "x"), ("b", "y")], "val": [("cc", "x")], "test": [("dd", "y")]}
+    _, about = script.build(splits, 8, 0.0, {"data": None})
+    assert about["vocab"] == ["<pad>", "<unk>", "a", "b"]
+
+
 def test_a_name_counts_for_its_rarest_label():
     """All 30 Scottish names are English as well, and test and val hold a tenth of them each."""
     names = [f"name{number:03d}" for number in range(330)]
