@@ -276,7 +276,8 @@ def test_each_network_of_a_delay_starts_from_its_own_weights(monkeypatch):
     monkeypatch.setattr(script, "train_and_test", remember)
     script.measure_recall(4, 2, 7, 16, 1, "cpu")
     assert [seed for seed, _ in starts] == [7, 8, 7, 8]
-    assert starts[0] == starts[2] != starts[1] == starts[3]
+    weights = [weight for _, weight in starts]
+    assert weights[0] == weights[2] != weights[1] == weights[3]
 
 
 def test_the_test_sequences_take_no_part_in_training():
