@@ -195,6 +195,15 @@ def test_small_vectors_at_the_start_and_none_for_padding():
     assert 0.09 < float(weight[1:].detach().std()) < 0.11
 
 
+def test_every_direction_starts_from_orthogonal_matrices_and_an_open_forget_gate():
+    lstms = script.TextClassifier(9, 2, hidden_size=6, num_layers=2).lstm.lstms
+    assert len(lstms) == 4
+    for lstm in lstms.values():
+        for gate in lstm.weight_hh_l0.split(6):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(6), atol=1e-5, rtol=0)
+        assert lstm.bias_ih_l0.tolist() == [0] * 6 + [1] * 6 + [0] * 12
+
+
 def test_dropout_acts_with_one_layer_and_does_not_warn():
     model, split = tiny_model(dropout=0.5).train(), random_split()
     batch = (split.inputs, split.lengths)
