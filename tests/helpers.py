@@ -8,6 +8,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
 
 import rnn_utils
 
@@ -78,6 +81,61 @@ class InterruptedAfter:
             raise KeyboardInterrupt
         self.left -= 1
         return self.evaluate(*inputs)
+
+
+class Call(NamedTuple):
+    args: tuple
+    result: Any
+
+
+def note_calls(monkeypatch, owner, name: str) -> list[Call]:
+    """Let `owner.name` note its calls in the list that is returned; it does its work as before."""
+    original = getattr(owner, name)
+    calls = []
+
+    def noting(*args, **named):
+        calls.append(Call(args, original(*args, **named)))
+        return calls[-1].result
+
+    monkeypatch.setattr(owner, name, noting)
+    return calls
+
+
+class Watched:
+    """Notes what one run of a script learns from, what it chooses by, and its steps."""
+
+    def __init__(self, script, monkeypatch, home=None):
+        """`home` is the module that holds `introduce`, if it is not the script."""
+        self.introduced = note_calls(monkeypatch, home or script, "introduce")
+        self.learned = note_calls(monkeypatch, script, "train_epoch")
+        self.evaluated = note_calls(monkeypatch, script, "evaluate")
+        self.rates = note_calls(monkeypatch, rnn_utils, "learning_rate")
+        self.clipped = note_calls(monkeypatch, rnn_utils, "clip_gradients")
+        self.epochs = note_calls(monkeypatch, rnn_utils.BucketBatchSampler, "set_epoch")
+
+    def data(self) -> dict:
+        """The splits as tensors, as `introduce` returned them, alone or among other things."""
+        result = self.introduced[0].result
+        return result if isinstance(result, dict) else next(x for x in result if type(x) is dict)
+
+    def assert_steps(self, clip: float) -> None:
+        """The schedule covers each step of all epochs once, and each gradient is clipped."""
+        steps = [call.args[0] for call in self.rates]
+        assert steps == list(range(len(steps))) and len(self.learned) > 1
+        assert {call.args[1] for call in self.rates} == {len(steps)}
+        assert {call.args[1] for call in self.clipped} == {clip}
+        assert len(self.clipped) == len(steps)
+
+    def assert_new_batches_in_every_epoch(self) -> None:
+        assert [call.args[1] for call in self.epochs] == list(range(1, len(self.learned) + 1))
+
+
+def assert_dropout_scales(layer, share: float) -> None:
+    """Training divides what it keeps by 1 - share, so the mean stays; evaluation keeps all."""
+    ones = torch.ones(50, 10, 20)
+    kept = layer.train()(ones)
+    assert not kept.all() and torch.allclose(kept[kept != 0], ones[kept != 0] / (1 - share))
+    assert torch.equal(layer.eval()(ones), ones)
 
 
 def assert_help_imports_nothing_heavy(name: str, flag: str) -> None:

@@ -266,6 +266,20 @@ def test_training_ends_early_when_the_task_is_solved(monkeypatch):
     assert 0 < len(made) < 300
 
 
+def test_each_network_of_a_delay_starts_from_its_own_weights(monkeypatch):
+    starts = []
+
+    def remember(model, task, seed, max_updates, device):
+        starts.append((seed, model.output.weight.tolist()))
+        return 0.5
+
+    monkeypatch.setattr(script, "train_and_test", remember)
+    script.measure_recall(4, 2, 7, 16, 1, "cpu")
+    assert [seed for seed, _ in starts] == [7, 8, 7, 8]
+    weights = [weight for _, weight in starts]
+    assert weights[0] == weights[2] != weights[1] == weights[3]
+
+
 def test_the_test_sequences_take_no_part_in_training():
     """They are drawn before the first batch, so that more training does not change them."""
     drawn = []

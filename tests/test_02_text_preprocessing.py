@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import math
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import assert_one_line_error, load_script, run_script, same_but_for_times
+from helpers import assert_one_line_error, load_script, note_calls, run_script, same_but_for_times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -279,6 +280,41 @@ def test_a_look_up_is_a_product_with_one_hot_vectors():
 def test_nearest_leaves_out_the_word_and_the_specials():
     vectors = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [2.0, 0.1]])
     assert script.nearest(vectors, 2, 2) == [4, 3]
+
+
+def test_near_is_a_matter_of_direction_and_not_of_length():
+    vectors = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.3, 0.03], [9.0, 9.0]])
+    assert script.nearest(vectors, 2, 2) == [3, 4]
+
+
+def test_skip_gram_starts_undecided_and_draws_by_frequency_to_the_power_of_three_quarters(
+    monkeypatch, capsys
+):
+    drawn = note_calls(monkeypatch, torch, "multinomial")
+    monkeypatch.setattr(torch.optim, "Adam", lambda weights, lr: torch.optim.SGD(weights, lr=1e-9))
+    pairs = torch.tensor([[2, 3], [2, 3], [3, 2], [2, 4]])
+    script.train_skipgram(pairs, 5, 1, "cpu")
+    assert drawn[0].args[0].tolist() == pytest.approx([0, 0, 1, 2**0.75, 1])
+    undecided = (1 + script.NUM_NEGATIVES) * math.log(2)  # each pair is as likely real as drawn
+    assert f"loss {undecided:.3f}" in capsys.readouterr().out
+
+
+def test_held_out_text_teaches_nothing(tmp_path, monkeypatch):
+    """Neither the vectors nor a vocabulary of another tokenizer have seen it."""
+    read = note_calls(monkeypatch, script, "skipgram_pairs")
+    ranked = note_calls(monkeypatch, script, "study_vocabulary")
+    script.main(["--quick", "--no-plots", "--output-dir", str(tmp_path)])
+    tokens, num_train, _, _ = ranked[0].args
+    assert len(read[0].args[0]) == num_train < len(tokens)
+    table = script.compare_tokenizers(["a b", "b a"], ["c d d", "e"], 1)
+    assert {row["unknown"] for name, row in table.items() if name != "character"} == {1.0}
+
+
+def test_words_are_counted_in_train_and_missed_in_held_out_text(capsys):
+    tokens = [["a", "b"]] * 9 + [["c", "a"]]
+    vocab = ru.Vocab.build(tokens[:9])
+    found = script.study_vocabulary(tokens, 9, vocab, "a")
+    assert found == {"size": 4, "train_words": 2, "unknown": 0.5}
 
 
 # ---------------------------------------------------------------- the whole script

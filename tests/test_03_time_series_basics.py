@@ -10,6 +10,7 @@ from helpers import (
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_script,
 )
 from hypothesis import given
@@ -165,6 +166,85 @@ def test_prices_look_forecastable_and_are_not(prices):
     assert results["persistence"][1] < results["linear"][1]  # and what it is worth
 
 
+class Recorder:
+    """Stands in for a model: keeps what it is fitted on and what it is asked."""
+
+    def __init__(self):
+        self.fitted, self.asked = [], []
+
+    def fit(self, inputs, targets):
+        self.fitted.append((inputs, targets))
+        return self
+
+    def predict(self, inputs):
+        self.asked.append(inputs)
+        return np.zeros(len(inputs))
+
+
+def test_the_split_by_time_keeps_every_window_in_its_stretch_and_both_splits_are_as_large():
+    clock = np.arange(500.0)  # value t stands at step t: the windows show where they are from
+    stretches = rd.split_by_time(500)
+    scaler = script.Scaler("standard", clock[stretches["train"]])
+    model = Recorder()
+    script.skill_of_both_splits(clock, model, 0)
+    (at_random, _), (by_time, _) = model.fitted
+    assert len(at_random) == len(by_time) and len(model.asked[0]) == len(model.asked[1])
+    last_step = scaler.inverse(by_time.max()) + script.LAB_HORIZON
+    assert round(last_step) == stretches["train"].stop - 1
+    assert round(scaler.inverse(model.asked[1].min())) == stretches["val"].start
+
+
+def test_the_forecast_of_the_next_day_is_fitted_on_train_and_asked_on_val():
+    clock, model = np.arange(500.0), Recorder()
+    stretches = rd.split_by_time(500)
+    script.forecast_next_day(clock, script.Scaler("minmax", np.array([0.0, 1.0])), model)
+    ((_, targets),) = model.fitted
+    assert targets.max() == stretches["train"].stop - 1
+    assert model.asked[0].min() == stretches["val"].start
+
+
+def test_nothing_in_the_lab_has_seen_the_test_stretch(prices):
+    later = prices.copy()
+    later[rd.split_by_time(len(prices))["test"]] *= 10
+    for lab in (
+        lambda values: script.compare_splits(values, 1, 0),
+        lambda values: script.compare_scalers(values)["train only"],
+        lambda values: script.compare_with_persistence(values)[0],
+    ):
+        assert lab(later) == lab(prices)
+
+
+def test_the_scalers_of_the_lab_know_the_training_stretch_alone(prices, monkeypatch):
+    fitted = note_calls(monkeypatch, script.Scaler, "__init__")
+    script.compare_splits(prices, 1, 0)
+    script.compare_with_persistence(prices)
+    train = prices[rd.split_by_time(len(prices))["train"]]
+    assert len(fitted) == 5 and all(len(call.args[2]) == len(train) for call in fitted)
+    np.testing.assert_array_equal(fitted[-1].args[2], train)
+
+
+def test_what_is_described_is_the_training_stretch(csv_file, tmp_path, monkeypatch, prices):
+    """What the eye learns from later stretches would leak as well."""
+    shown = note_calls(monkeypatch, script, "describe_stationarity")
+    values = script.make_sine(400, seed=1)
+    components = []
+    for later in (0.0, 1000.0):
+        series = np.r_[values[:280], values[280:] + later]
+        path = csv_file("y\n" + "\n".join(map(repr, series.tolist())))
+        flags = ("--data", path, "--column", "y", "--season", 24, "--sequence-length", 10)
+        components.append(run_main(tmp_path, *flags)["components"])
+    assert components[0] == components[1]
+    early = prices[rd.split_by_time(len(prices))["train"]]
+    np.testing.assert_array_equal(shown[0].args[0], early)
+
+
+def test_the_figure_of_autocorrelation_shows_the_training_stretches(tmp_path, monkeypatch, prices):
+    drawn = note_calls(monkeypatch, script, "plot_autocorrelation")
+    script.main(["--quick", "--output-dir", str(tmp_path)])
+    lengths = [len(values) for values in drawn[0].args[1:3]]
+    assert lengths == [560, int(0.7 * len(prices))]  # of 800 steps of the sine, and of GOOG
+
+
 # Baselines
 
 
@@ -205,6 +285,20 @@ def test_forecasts_do_not_depend_on_what_comes_later(monkeypatch):
         baselines_of(series)
     for name in seen[0]:
         np.testing.assert_array_equal(seen[0][name], seen[1][name])
+
+
+def test_baselines_are_fitted_on_train_and_tuned_on_val(monkeypatch):
+    """Another test stretch changes neither; MASE divides by the error on train."""
+    fitted = note_calls(monkeypatch, script.rb, "linear_forecast")
+    scored = note_calls(monkeypatch, script.rb, "forecast_scores")
+    values = script.make_sine(400, seed=3)
+    baselines_of(values)
+    baselines_of(np.r_[values[:340], values[340:] + 100])
+    for first, second in zip(*(call.args[:2] for call in fitted)):
+        for ours, theirs in zip(first, second):
+            np.testing.assert_array_equal(ours, theirs)
+    expected = np.abs(np.diff(values[:280])).mean()
+    assert [call.args[2] for call in scored] == pytest.approx([expected] * 2)
 
 
 # Files of one's own

@@ -18,13 +18,17 @@ import torch
 from helpers import (
     ROOT,
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
 )
 
+import rnn_baselines as rb
 import rnn_data as rd
 import rnn_utils as ru
 
@@ -117,6 +121,11 @@ def test_the_model_can_be_lifted_into_an_empty_file(tmp_path):
     assert done.stdout.strip() == "torch.Size([4, 18])", done.stderr
 
 
+def test_dropout_scales_what_it_keeps():
+    model = script.NameClassifier(20, 4, dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_model_can_overfit_one_batch():
     model, split = tiny_model(hidden_size=32), random_split(count=16)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -126,6 +135,41 @@ def test_model_can_overfit_one_batch():
         loss.backward()
         optimizer.step()
     assert script.evaluate(model, split)["accuracy"] == 1.0
+
+
+def train_one_epoch(model, split, clip=0.0):
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    sampler = ru.BucketBatchSampler(split.lengths, 8)
+    return script.train_epoch(model, split, sampler, optimizer, 1, 1, 1e-9, clip)
+
+
+def test_the_training_loss_is_a_mean_over_names():
+    """33 names are four batches of 8 and one of a single name, which counts as one name."""
+    model, split = tiny_model(), random_split()
+    expected = script.evaluate(model, split)
+    loss, accuracy, _ = train_one_epoch(model, split)
+    assert loss == pytest.approx(expected["loss"], abs=1e-5)
+    assert accuracy == pytest.approx(expected["accuracy"])
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
+    model, split = tiny_model(), random_split()
+    cross_entropy, alone = torch.nn.functional.cross_entropy, []
+
+    def remember(logits, targets):
+        loss = cross_entropy(logits, targets)
+        alone.append(torch.autograd.grad(loss, model.output.weight, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, "cross_entropy", remember)
+    train_one_epoch(model, split)
+    assert len(alone) == 5
+    torch.testing.assert_close(model.output.weight.grad, alone[-1])
+
+
+def test_evaluation_uses_no_dropout():
+    model, split = script.NameClassifier(20, 4, dropout=0.5).train(), random_split()
+    assert script.evaluate(model, split) == script.evaluate(model.train(), split)
 
 
 # ---------------------------------------------------------------- what the chapter claims
@@ -177,6 +221,22 @@ def test_the_best_epoch_is_chosen_on_validation_and_the_first_of_ties(monkeypatc
     assert torch.equal(model.state_dict()["output.weight"], kept)
 
 
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is asked once, at the end."""
+    watched = Watched(script, monkeypatch)
+    asked = note_calls(monkeypatch, script, "predict_logits")
+    compared = note_calls(monkeypatch, rb, "classifier_baselines")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    assert all(call.args[1] is data["val"] for call in watched.evaluated)
+    assert [call.args[1] is data["test"] for call in asked] == [False, False, True]
+    splits = watched.introduced[0].args[2]
+    assert compared[0].args[0] is splits  # the baselines have the same three
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
+
+
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):
     scores = iter([0.5, 0.4, 0.5, 0.3, 0.2])
     monkeypatch.setattr(
@@ -189,6 +249,15 @@ def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, 
     )  # fmt: skip
     assert best["epoch"] == 1 and len(history) == 4
     assert "stopped early" in capsys.readouterr().out
+
+
+def test_single_letters_know_no_order_and_groups_do(capsys):
+    pairs = [("ab" * n, "x") for n in range(1, 9)] + [("ba" * n, "y") for n in range(1, 9)]
+    test = script.encode(pairs, ru.Vocab(["<pad>", "<unk>", *"ab"]), ["x", "y"], "cpu")
+    splits = dict.fromkeys(("train", "val", "test"), pairs)
+    _, baselines = script.measure_test(script.NameClassifier(4, 2), test, splits, 1)
+    assert baselines["single letters"] == 0.5 == baselines["majority label"]
+    assert baselines["groups of 1 to 3 letters"] == 1.0
 
 
 # ---------------------------------------------------------------- the data
@@ -217,6 +286,21 @@ def real_names_or_skip():
     folder = Path(os.environ.get("RNN_DATA_DIR", "data")) / "names"
     if not all((folder / name).is_file() for name in rd.DATA_SETS["names"][1]):
         pytest.skip("the names data set is not here")
+
+
+def test_the_vocabulary_is_that_of_train():
+    splits = {"train": [("aab", "x"), ("b", "y")], "val": [("cc", "x")], "test": [("dd", "y")]}
+    _, about = script.build(splits, 8, 0.0, {"data": None})
+    assert about["vocab"] == ["<pad>", "<unk>", "a", "b"]
+
+
+def test_a_name_counts_for_its_rarest_label():
+    """All 30 Scottish names are English as well, and test and val hold a tenth of them each."""
+    names = [f"name{number:03d}" for number in range(330)]
+    pairs = [(name, "English") for name in names] + [(name, "Scottish") for name in names[::11]]
+    for part in ("test", "val"):
+        rows = script.split_by_name(pairs)[part]
+        assert sum(label == "Scottish" for _, label in rows) == 3
 
 
 def test_real_names_have_the_duplicates_we_say_and_do_not_leak():

@@ -15,14 +15,18 @@ import torch
 import torch.nn.functional as F
 from helpers import (
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
 )
 
+import rnn_baselines as rb
 import rnn_data as rd
 import rnn_utils as ru
 
@@ -181,6 +185,12 @@ def test_dropout_hides_whole_words_and_numbers_of_the_summary_in_training_only()
     assert not seen[0][real].any() and not seen[1].any()
 
 
+def test_dropout_scales_what_it_keeps():
+    model = tiny_model(dropout=0.25)
+    assert_dropout_scales(model.hide_words, 0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_the_model_can_be_lifted_into_an_empty_file():
     import inspect
 
@@ -194,20 +204,11 @@ def test_the_model_can_be_lifted_into_an_empty_file():
 # ---------------------------------------------------------------- training
 
 
-class OneBatch:
-    """A sampler of one batch that holds everything."""
-
-    def __init__(self, count):
-        self.count = count
+class Batches(list):
+    """A sampler of these batches, in this order."""
 
     def set_epoch(self, epoch):
         pass
-
-    def __len__(self):
-        return 1
-
-    def __iter__(self):
-        return iter([list(range(self.count))])
 
 
 def test_accumulated_gradients_equal_those_of_one_batch(monkeypatch):
@@ -217,7 +218,15 @@ def test_accumulated_gradients_equal_those_of_one_batch(monkeypatch):
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
         monkeypatch.setattr(optimizer, "step", lambda: None)
         loss, _, _ = script.train_epoch(
-            model, split, OneBatch(64), optimizer, 1, 1, lr=1e-2, batch_size=batch_size, clip=0
+            model,
+            split,
+            Batches([list(range(64))]),
+            optimizer,
+            1,
+            1,
+            lr=1e-2,
+            batch_size=batch_size,
+            clip=0,
         )
         losses.append(loss)
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
@@ -225,6 +234,17 @@ def test_accumulated_gradients_equal_those_of_one_batch(monkeypatch):
     for other in gradients[1:]:
         for mine, reference in zip(other, gradients[0]):
             torch.testing.assert_close(mine, reference, atol=1e-6, rtol=0)
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone():
+    split, gradients = random_split(count=32), []
+    first, last = list(range(16)), list(range(16, 32))
+    for batches in ([first, last], [last]):
+        model = tiny_model()
+        optimizer = torch.optim.Adam(model.parameters())
+        script.train_epoch(model, split, Batches(batches), optimizer, 1, 1, 1e-9, 5, 0)
+        gradients.append(model.output.weight.grad)
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
 
 
 def run_training(model, train_split, val_split, **changes):
@@ -301,6 +321,22 @@ def test_the_best_epoch_is_chosen_on_validation_accuracy_then_loss(monkeypatch):
     assert torch.equal(model.state_dict()["output.weight"], kept)
 
 
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is asked once, at the end."""
+    watched = Watched(script, monkeypatch)
+    asked = note_calls(monkeypatch, script, "predict_logits")
+    compared = note_calls(monkeypatch, rb, "classifier_baselines")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    assert all(call.args[1] is data["val"] for call in watched.evaluated)
+    assert [call.args[1] is data["test"] for call in asked] == [False, False, True]
+    splits = watched.introduced[0].args[2]
+    assert compared[0].args[0] is splits  # the baselines have the same three
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
+
+
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):
     losses = iter([0.5, 0.6, 0.5, 0.7, 0.2])
     monkeypatch.setattr(
@@ -309,6 +345,17 @@ def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, 
     history, best = run_training(tiny_model(), random_split(), random_split(), epochs=5, patience=3)
     assert best["epoch"] == 1 and len(history) == 4
     assert "stopped early" in capsys.readouterr().out
+
+
+def test_single_words_know_no_order_and_pairs_do(capsys):
+    pairs = []
+    for n in range(1, 9):
+        pairs += [(["good", "bad"] * n, "x"), (["bad", "good"] * n, "y")]
+    vocab = ru.Vocab(["<pad>", "<unk>", "good", "bad"])
+    test = script.encode(pairs, vocab, ["x", "y"], 40, "cpu")
+    splits = dict.fromkeys(("train", "val", "test"), pairs)
+    _, baselines = script.measure_test(tiny_model(), test, splits, 1)
+    assert baselines["TF-IDF of words"] == 0.5 and baselines["TF-IDF of words and pairs"] == 1.0
 
 
 # ---------------------------------------------------------------- what the chapter claims
@@ -394,8 +441,9 @@ def test_own_texts_of_the_same_words_are_one_text(tmp_path, capsys):
             for n in range(1, 9)]  # fmt: skip
     rows += ["great  phone !,pos", "GREAT phone!,neg"]  # the first label counts
     splits, _, _ = load(data=write_table(tmp_path / "phones.csv", rows))
-    texts = [tuple(words) for pairs in splits.values() for words, _ in pairs]
-    assert len(texts) == len(set(texts)) == 32
+    labels = [(tuple(words), label) for pairs in splits.values() for words, label in pairs]
+    assert len(labels) == len(dict(labels)) == 32
+    assert dict(labels)["great", "phone", "!"] == "pos"
 
 
 def test_special_tokens_in_a_text_are_ordinary_words():

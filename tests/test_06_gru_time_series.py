@@ -11,9 +11,12 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
@@ -21,6 +24,7 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rnn_baselines as rb
 import rnn_data as rd
 import rnn_utils as ru
 
@@ -123,6 +127,11 @@ def test_update_gate_of_one_keeps_the_state():
 def test_recurrent_matrices_start_orthogonal():
     for gate in tiny_model().rnn.weight_hh_l0.split(7):
         torch.testing.assert_close(gate @ gate.T, torch.eye(7), atol=1e-5, rtol=0)
+
+
+def test_dropout_scales_what_it_keeps():
+    model = script.Forecaster(1, 3, dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
 
 
 def test_the_hand_written_cell_does_the_work_of_the_layer():
@@ -380,6 +389,63 @@ def test_the_best_epoch_is_chosen_on_validation_and_the_first_of_ties(monkeypatc
     assert all(torch.equal(model.state_dict()[name], w) for name, w in weights[1].items())
     expected = script.calibrate(model, splits["val"])  # the intervals are those of these weights
     torch.testing.assert_close(best["quantiles"], expected)
+
+
+def train_one_epoch(model, split, batch_size=32):
+    """One epoch in which the weights stay nearly as they are."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    return script.train_epoch(model, split, optimizer, 1, 1, 1e-9, batch_size, 0.0)
+
+
+def test_an_epoch_reads_every_window_once_in_random_order_and_its_loss_is_their_mean():
+    _, _, splits = prepare(script.make_sine(300, 0), 12, 3)
+    model, split, order = tiny_model(), splits["train"], []
+    assert len(split.inputs) % 32  # the last batch is a small one
+    expected = script.evaluate(model, split)
+    model.register_forward_pre_hook(lambda _, batch: order.extend(batch[0][:, :2, 0].tolist()))
+    loss, _ = train_one_epoch(model, split)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    in_time = split.inputs[:, :2, 0].tolist()
+    assert order != in_time and sorted(order) == sorted(in_time)
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
+    _, _, splits = prepare(script.make_sine(300, 0), 12, 3)
+    model, mse_loss, alone = tiny_model(), torch.nn.functional.mse_loss, []
+
+    def remember(forecast, targets):
+        loss = mse_loss(forecast, targets)
+        alone.append(torch.autograd.grad(loss, model.output.weight, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, "mse_loss", remember)
+    train_one_epoch(model, splits["train"])
+    assert len(alone) > 2
+    torch.testing.assert_close(model.output.weight.grad, alone[-1])
+
+
+def test_forecasts_use_no_dropout():
+    _, _, splits = prepare(script.make_sine(300, 0), 12, 3)
+    model = script.Forecaster(1, 3, dropout=0.5).train()
+    assert script.evaluate(model, splits["val"]) == script.evaluate(model.train(), splits["val"])
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is forecast once, at the end."""
+    watched = Watched(script, monkeypatch)
+    asked = note_calls(monkeypatch, script, "forecast_in_units")
+    fitted = note_calls(monkeypatch, rb, "linear_forecast")
+    measured = note_calls(monkeypatch, rb, "forecast_scores")
+    script.main([*TINY, "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    assert all(call.args[1] is data["val"] for call in watched.evaluated)
+    assert [call.args[1] is data["test"].inputs for call in asked] == [True]
+    train, val, inputs = fitted[0].args
+    assert train is data["train"] and val is data["val"] and inputs is data["test"].inputs
+    values = script.make_sine(600, seed=0)[:420]  # MASE divides by the error on train
+    assert measured[0].args[2] == pytest.approx(np.abs(np.diff(values)).mean())
+    watched.assert_steps(clip=0.7)
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):

@@ -14,15 +14,19 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
 )
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+import rnn_baselines as rb
 import rnn_utils as ru
 
 script = load_script("07_bidirectional_rnn")
@@ -191,12 +195,27 @@ def test_small_vectors_at_the_start_and_none_for_padding():
     assert 0.09 < float(weight[1:].detach().std()) < 0.11
 
 
+def test_every_direction_starts_from_orthogonal_matrices_and_an_open_forget_gate():
+    lstms = script.TextClassifier(9, 2, hidden_size=6, num_layers=2).lstm.lstms
+    assert len(lstms) == 4
+    for lstm in lstms.values():
+        for gate in lstm.weight_hh_l0.split(6):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(6), atol=1e-5, rtol=0)
+        assert lstm.bias_ih_l0.tolist() == [0] * 6 + [1] * 6 + [0] * 12
+
+
 def test_dropout_acts_with_one_layer_and_does_not_warn():
     model, split = tiny_model(dropout=0.5).train(), random_split()
     batch = (split.inputs, split.lengths)
     assert (model(*batch) - model(*batch)).abs().max() > 1e-3
     model.eval()
     assert torch.equal(model(*batch), model(*batch))
+
+
+def test_dropout_scales_what_it_keeps():
+    model = tiny_model(dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+    assert_dropout_scales(model.lstm.dropout, 0.25)
 
 
 def test_model_can_overfit_one_batch():
@@ -240,6 +259,25 @@ def test_accumulating_runs_make_the_same_batches(tmp_path):
             assert second[name] == pytest.approx(first[name], abs=1e-4)
 
 
+def test_each_update_has_the_gradient_of_its_own_batch_alone():
+    split, gradients = random_split(count=32), []
+    first, last = list(range(16)), list(range(16, 32))
+    for batches in ([first, last], [last]):
+        model = tiny_model()
+        train_one_epoch(model, split, Batches(batches), lr=1e-9, batch_size=5)
+        gradients.append(model.output.weight.grad)
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
+
+
+def test_all_labels_share_a_tenth_of_the_target_in_training():
+    model, split = tiny_model(), random_split()
+    target = 0.9 * torch.eye(3)[split.targets] + 0.1 / 3  # (N, L)
+    p = script.predict_logits(model, split).softmax(dim=1)
+    train_one_epoch(model, split, Batches([list(range(33))]), lr=1e-9)
+    gradient = (p - target).mean(dim=0)  # of cross-entropy for the bias of the output layer
+    torch.testing.assert_close(model.output.bias.grad, gradient, atol=1e-6, rtol=1e-4)
+
+
 def test_every_text_is_seen_once_an_epoch():
     model, split = tiny_model(), random_split(count=50)
     split.inputs[:, 0] = 2 + torch.arange(50) % 30  # 50 texts, told apart by their first words
@@ -250,6 +288,11 @@ def test_every_text_is_seen_once_an_epoch():
     model.register_forward_pre_hook(lambda _, batch: seen.extend(batch[0][:, :2].tolist()))
     train_one_epoch(model, split, ru.BucketBatchSampler(lengths, 8), batch_size=3)
     assert sorted(seen) == sorted(split.inputs[:, :2].tolist())
+
+
+def test_evaluation_uses_no_dropout():
+    model, split = tiny_model(dropout=0.5).train(), random_split()
+    assert script.evaluate(model, split) == script.evaluate(model.train(), split)
 
 
 def test_batch_size_changes_no_reported_loss(monkeypatch):
@@ -277,6 +320,9 @@ def run_training(monkeypatch, losses, epochs, patience):
         splits.append(split)
         return {"loss": next(losses), "accuracy": 0.5, "macro_f1": 0.5}
 
+    kept = []  # copies of the weights, as they were when an epoch was the best so far
+    snapshot = ru.snapshot
+    monkeypatch.setattr(ru, "snapshot", lambda m: kept.append(snapshot(m)) or kept[-1])
     monkeypatch.setattr(script, "evaluate", evaluate)
     model, val_split = tiny_model(), random_split(count=20)
     history, best = script.train(
@@ -285,14 +331,30 @@ def run_training(monkeypatch, losses, epochs, patience):
     )  # fmt: skip
     assert all(split is val_split for split in splits)
     for name, value in model.state_dict().items():
-        assert torch.equal(value, best["weights"][name])  # the model has those of the best epoch
+        assert torch.equal(value, kept[-1][name])  # the model has those of the best epoch
     return history, best
 
 
 def test_the_best_epoch_is_that_of_least_validation_loss_and_the_first_of_ties(monkeypatch):
     """Neither training nor test decides; an equal result is no progress."""
-    history, best = run_training(monkeypatch, [2.0, 1.0, 1.0, 1.5], epochs=4, patience=0)
+    history, best = run_training(monkeypatch, [0.2, 0.1, 0.1, 0.15], epochs=4, patience=0)
     assert best["epoch"] == 2 and len(history) == 4
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is asked once, at the end."""
+    watched = Watched(script, monkeypatch)
+    asked = note_calls(monkeypatch, script, "predict_logits")
+    compared = note_calls(monkeypatch, rb, "classifier_baselines")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    assert all(call.args[1] is data["val"] for call in watched.evaluated)
+    assert [call.args[1] is data["test"] for call in asked] == [False, False, True]
+    splits = watched.introduced[0].args[2]
+    assert compared[0].args[0] is splits  # the baselines have the same three
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):
@@ -329,8 +391,8 @@ def test_repetitions_in_own_texts_are_dropped(tmp_path):
     rows = ["A b?,x", "a B ?,y", "c,x", "d,x", "e,y", "f,y", "g,y"]
     (tmp_path / "own.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     splits, source, embedded = load("--data", str(tmp_path / "own.csv"))
-    texts = [tuple(words) for pairs in splits.values() for words, _ in pairs]
-    assert sorted(texts) == [("a", "b", "?"), ("c",), ("d",), ("e",), ("f",), ("g",)]
+    rows = sorted((" ".join(words), label) for pairs in splits.values() for words, label in pairs)
+    assert rows == [("a b ?", "x"), *zip("cdefg", "xxyyy")]  # of two labels, the first
     assert source == str(tmp_path / "own.csv") and not embedded
 
 
@@ -390,6 +452,16 @@ def test_a_bag_of_words_cannot_fill_the_blank():
     _, baselines = script.measure_test(model, test, splits, 1, None)
     assert embedded and baselines["majority label"] < 0.35
     assert 0.4 < baselines["words and pairs, logistic regression"] < 0.8  # half of it is guessing
+
+
+def test_the_lesson_gives_every_model_the_same_start_and_the_same_test(monkeypatch):
+    seeded = note_calls(monkeypatch, ru, "set_seed")
+    evaluated = note_calls(monkeypatch, script, "evaluate")
+    monkeypatch.setattr(script, "train_epoch", lambda *_: None)
+    data = {"train": random_split(), "test": random_split(count=20)}
+    script.direction_lesson(data, VOCAB, LABELS, seed=3)
+    assert [call.args for call in seeded] == [(3,)] * 6
+    assert len(evaluated) == 6 and all(call.args[1] is data["test"] for call in evaluated)
 
 
 def test_lesson_forward_knows_nothing_at_the_blank_and_backward_all(tmp_path):

@@ -14,9 +14,12 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
@@ -151,6 +154,11 @@ def test_answers_do_not_look_at_the_target():
     assert answer(model, blind, VOCAB, 8) == answer(model, split, VOCAB, 8)
 
 
+def test_dropout_scales_what_it_keeps():
+    model = script.Seq2Seq(20, 20, dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_model_can_overfit_one_batch_and_decodes_what_it_has_learned():
     model, split = tiny_model(hidden_size=48), digits_split(12, 4, "reverse")
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -220,6 +228,55 @@ def test_the_best_epoch_is_chosen_by_validation_loss_and_the_first_of_ties(monke
     assert len(seen) == 2 and torch.equal(model.output.weight, seen[1]["output.weight"])
 
 
+def train_one_epoch(model, split):
+    """One epoch in which the weights stay nearly as they are; return the reported loss."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    return script.train_epoch(model, split, optimizer, 1, 1, 1e-9, 8, 0.0, 0)[0]
+
+
+def test_the_training_loss_is_a_mean_over_tokens():
+    """Batches differ in length and in size: a mean of their means would be another number."""
+    model, split = tiny_model(), digits_split()
+    assert train_one_epoch(model, split) == pytest.approx(script.evaluate(model, split)["loss"])
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
+    model, split = tiny_model(), digits_split()
+    cross_entropy, alone = torch.nn.functional.cross_entropy, []
+
+    def remember(logits, wanted):
+        loss = cross_entropy(logits, wanted)
+        alone.append(torch.autograd.grad(loss, model.output.bias, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, "cross_entropy", remember)
+    train_one_epoch(model, split)
+    assert len(alone) > 2
+    torch.testing.assert_close(model.output.bias.grad, alone[-1])
+
+
+def test_evaluation_uses_no_dropout():
+    model = script.Seq2Seq(len(VOCAB), len(VOCAB), hidden_size=12, dropout=0.5).train()
+    split = digits_split()
+    assert script.evaluate(model, split) == script.evaluate(model.train(), split)
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is answered once, at the end."""
+    watched = Watched(script, monkeypatch, home=rp)
+    answered = note_calls(monkeypatch, rp, "answer")
+    compared = note_calls(monkeypatch, rp.rb, "pair_baselines")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    order = [data["val"], data["val"], data["test"]]
+    assert all(call.args[1] is split for call, split in zip(watched.evaluated, order))
+    assert len(watched.evaluated) == 3 and answered[0].args[1] is data["test"]
+    memory, asked, _ = compared[0].args
+    assert memory is data["train"].pairs and asked is data["test"].pairs
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
+
+
 def test_training_stops_after_patience_epochs_without_a_lower_loss(monkeypatch, capsys):
     losses = iter([0.5, 0.6, 0.5, 0.7, 0.4])
     scores = {"forced_accuracy": 0.0}
@@ -277,6 +334,7 @@ def test_no_sequence_is_in_two_splits_in_any_epoch(task):
 
 def test_lengths_beyond_those_of_training_are_scored_too():
     splits, _, _, _ = script.load_splits("copy", 5, None, None, "auto", None, True, 60)
+    assert {len(source) for source, _ in splits["longer"]} == {6, 7}
     data = {part: rp.encode_pairs(splits[part], VOCAB, VOCAB) for part in splits}
 
     # Here a copy of the source is right, so these are right up to 5 digits and wrong beyond.
@@ -481,11 +539,23 @@ def test_a_table_of_many_texts_has_the_answers_of_single_ones(trained, monkeypat
     assert table == script.main(["--predict", *texts, "--path", path])
 
 
-def test_compare_trains_four_sizes_and_draws(tmp_path):
+def test_long_numbers_are_drawn_more_often_in_training_and_no_more_often_in_the_test():
+    splits, _, _, _ = script.load_splits("copy", 8, None, None, "auto", None, True, 3000)
+    vocabs = rp.build_vocabs(splits["train"])
+    data = {part: rp.encode_pairs(splits[part], *map(ru.Vocab, vocabs)) for part in splits}
+    drawn = script.fresh_pairs("copy", 3000, 8, 0, data, vocabs)(1)
+    counts, in_test = drawn.source_lengths.bincount(), data["test"].source_lengths.bincount()
+    assert counts[8] / counts[5] == pytest.approx(8 / 5, rel=0.15)
+    assert in_test[8] / in_test[5] == pytest.approx(1.0, abs=0.35)
+
+
+def test_compare_trains_four_sizes_and_draws(tmp_path, monkeypatch):
+    scored = note_calls(monkeypatch, rp, "score_by_length")
     flags = [flag for flag in TINY if flag != "--no-plots"] + ["--epochs", "1"]
     flags += ["--compare", "capacity", "--max-examples", "100", "--output-dir", str(tmp_path)]
     metrics = script.main(flags)
     assert len(metrics["compare"]) == 4
+    assert [call.args[1] for call in scored] == ["test"] + 4 * ["val"]  # test chooses no size
     assert (tmp_path / "capacity.png").exists()
 
 

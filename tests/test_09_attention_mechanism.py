@@ -15,9 +15,12 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
@@ -273,6 +276,11 @@ def test_words_are_read_and_written_by_one_table_of_small_numbers():
     assert read.std().item() == pytest.approx(1.0, rel=0.05)
 
 
+def test_dropout_scales_what_it_keeps():
+    model = script.Seq2Seq(20, 20, dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_without_attention_the_decoder_does_not_see_the_outputs():
     for kind in ALL:
         model, split = tiny_model(kind), digits_split(6)
@@ -340,6 +348,69 @@ def test_the_best_epoch_is_chosen_by_validation_loss_and_the_first_of_ties(monke
     history, best = train(model, digits_split(), val)
     assert best["epoch"] == 2 and len(history) == 4 and all(split is val for split in splits)
     assert len(seen) == 2 and torch.equal(model.output.weight, seen[1]["output.weight"])
+
+
+def train_one_epoch(model, split):
+    """One epoch in which the weights stay nearly as they are; return the reported loss."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    return script.train_epoch(model, split, optimizer, 1, 1, 1e-9, 8, 0.0, 0)[0]
+
+
+def test_the_training_loss_is_a_mean_over_tokens():
+    """Batches differ in length and in size: a mean of their means would be another number."""
+    model, split = tiny_model(), digits_split()
+    assert train_one_epoch(model, split) == pytest.approx(script.evaluate(model, split)["loss"])
+
+
+def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
+    model, split = tiny_model(), digits_split()
+    cross_entropy, alone = torch.nn.functional.cross_entropy, []
+
+    def remember(logits, wanted):
+        loss = cross_entropy(logits, wanted)
+        alone.append(torch.autograd.grad(loss, model.output.bias, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, "cross_entropy", remember)
+    train_one_epoch(model, split)
+    assert len(alone) > 2
+    torch.testing.assert_close(model.output.bias.grad, alone[-1])
+
+
+def test_evaluation_uses_no_dropout():
+    model = script.Seq2Seq(len(VOCAB), len(VOCAB), hidden_size=12, dropout=0.5).train()
+    split = digits_split()
+    assert script.evaluate(model, split) == script.evaluate(model.train(), split)
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is answered once, at the end."""
+    watched = Watched(script, monkeypatch, home=rp)
+    answered = note_calls(monkeypatch, rp, "answer")
+    compared = note_calls(monkeypatch, rp.rb, "pair_baselines")
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    order = [data["val"], data["val"], data["test"]]
+    assert all(call.args[1] is split for call, split in zip(watched.evaluated, order))
+    assert len(watched.evaluated) == 3 and answered[0].args[1] is data["test"]
+    memory, asked, _ = compared[0].args
+    assert memory is data["train"].pairs and asked is data["test"].pairs
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
+
+
+def test_training_starts_from_orthogonal_matrices_and_open_forget_gates():
+    model = tiny_model()
+    train(model, digits_split(), digits_split(9), epochs=1, lr=1e-9)
+    for lstm, size in ((model.encoder, 6), (model.decoder, 12)):
+        for name, parameter in lstm.named_parameters():
+            if "weight_hh" in name:
+                for gate in parameter.split(size):
+                    torch.testing.assert_close(gate @ gate.T, torch.eye(size), atol=1e-4, rtol=0)
+            elif "bias_ih" in name:
+                opened = parameter[size : 2 * size].tolist()
+                assert opened == pytest.approx([1.0] * size, abs=1e-5)
 
 
 def test_training_stops_after_patience_epochs_without_a_lower_loss(monkeypatch, capsys):
@@ -481,6 +552,16 @@ def test_vocabulary_is_from_the_training_pairs_only(tmp_path):
 
 
 # ---------------------------------------------------------------- looking inside
+
+
+def test_row_t_says_where_the_decoder_looked_before_it_wrote_token_t():
+    model, source, output = sharp_model(), tuple("31415"), tuple("926")
+    rows = script.alignment(model, [VOCAB, VOCAB], source, output)
+    split = rp.encode_sources([source], [VOCAB, VOCAB], "cpu")
+    outputs, mask, state = model.encode(split.sources, split.source_lengths)
+    for row, token in zip(rows, [ru.BOS, *VOCAB(output)]):
+        _, state, weights = model.decode(torch.tensor([[token]]), state, outputs, mask)
+        torch.testing.assert_close(row, weights[0, 0])
 
 
 def test_examples_are_right_answers(monkeypatch):

@@ -19,9 +19,12 @@ import torch.nn.functional as F
 from helpers import (
     ROOT,
     InterruptedAfter,
+    Watched,
+    assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
     load_script,
+    note_calls,
     run_here,
     run_script,
     same_but_for_times,
@@ -210,6 +213,11 @@ def test_tied_weights_are_one_table():
     assert script.build(parts, "x", "word", 9, 0.0, {})[0].output.weight.shape == (3, 9)
 
 
+def test_dropout_scales_what_it_keeps():
+    model = tiny_model(dropout=0.25)
+    assert_dropout_scales(model.dropout, 0.25)
+
+
 def test_forget_gate_is_open_and_recurrent_matrices_orthogonal():
     rnn = script.build({"train": list("abab")}, "x", "char", 8, 0.0, {})[0].rnn
     for gate in rnn.weight_hh_l0.split(8):
@@ -241,6 +249,7 @@ def states_seen_in_training(monkeypatch, stateless=False):
 
 
 def test_training_carries_the_state_detached_and_stateless_does_not(monkeypatch):
+    assert script.RESTART == 1 / 50  # as the text says
     monkeypatch.setattr(script, "RESTART", 0.0)
     first, *others = states_seen_in_training(monkeypatch)
     assert first is None and len(others) == 5
@@ -314,24 +323,38 @@ def train_with_scores(monkeypatch, losses, epochs, patience):
     monkeypatch.setattr(script, "write_line", lambda *_: "")
     model, val_ids = tiny_model(), random_ids(20)
     inputs, targets = script.make_streams(random_ids(62), 2, 5)
+    kept = []  # copies of the weights, as they were when an epoch was the best so far
+    snapshot = ru.snapshot
+    monkeypatch.setattr(ru, "snapshot", lambda m: kept.append(snapshot(m)) or kept[-1])
     history, best = script.train(
         model, inputs, targets, val_ids, tiny_vocab(), epochs, 0.01, 5, 1.0, patience, False, {}
     )
     assert all(ids is val_ids for ids in splits)
-    return history, best, model
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, kept[-1][name])  # those of the best epoch, not the last ones
+    return history, best
 
 
 def test_the_best_epoch_is_chosen_on_validation_and_the_first_of_ties(monkeypatch, capsys):
-    history, best, model = train_with_scores(monkeypatch, [0.3, 0.2, 0.2, 0.25], 4, 0)
+    history, best = train_with_scores(monkeypatch, [0.3, 0.2, 0.2, 0.25], 4, 0)
     assert best["epoch"] == 2 and len(history) == 4
-    for name, value in model.state_dict().items():  # the weights of epoch 2, not the last ones
-        assert torch.equal(value, best["weights"][name])
-    _, _, last = train_with_scores(monkeypatch, [0.4, 0.3, 0.2, 0.1], 4, 0)
-    assert not torch.equal(last.output.weight, model.output.weight)
+
+
+def test_each_split_has_its_place(tmp_path, monkeypatch):
+    """Train is learned from, validation chooses, and test is scored once, at the end."""
+    watched = Watched(script, monkeypatch)
+    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
+    data = watched.data()
+    for call in watched.learned:
+        assert torch.equal(call.args[1][0], data["train"][: call.args[1].shape[1]])
+    order = [data["val"], data["val"], data["test"]]
+    assert all(call.args[1] is ids for call, ids in zip(watched.evaluated, order))
+    assert len(watched.evaluated) == 3
+    watched.assert_steps(clip=0.7)
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):
-    history, best, _ = train_with_scores(monkeypatch, [2.0, 2.1, 2.0, 2.2, 1.0], 5, 3)
+    history, best = train_with_scores(monkeypatch, [2.0, 2.1, 2.0, 2.2, 1.0], 5, 3)
     assert best["epoch"] == 1 and len(history) == 4
     assert "stopped early: no better validation loss for 3 epochs" in capsys.readouterr().out
 
@@ -451,6 +474,13 @@ def test_symbols_are_drawn_as_often_as_they_are_likely(temperature):
     counts, logits = collections.Counter(text), model.output.bias.detach()[1:]
     for symbol, p in zip(vocab.get_itos()[1:], (logits / temperature).softmax(dim=0).tolist()):
         assert abs(counts[symbol] / drawn - p) < 4 * math.sqrt(p * (1 - p) / drawn)
+
+
+def test_each_sample_has_a_seed_of_its_own(monkeypatch, capsys):
+    drawn = note_calls(monkeypatch, script, "generate")
+    about = {"vocab": tiny_vocab().get_itos(), "config": {"level": "char"}}
+    script.write_samples(tiny_model(), about, "ab", 3, 5, 7, 1.0, 0, 1.0)
+    assert [call.args[4] for call in drawn] == [7, 8, 9]
 
 
 def test_a_prompt_is_encoded_and_without_one_the_text_begins_with_a_line_break():

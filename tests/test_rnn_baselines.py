@@ -241,6 +241,19 @@ def test_the_penalty_is_chosen_on_val_for_each_step(penalties):
     np.testing.assert_allclose(forecasts[:, 1], large[:, 1])
 
 
+def test_of_equally_good_penalties_the_first_is_used():
+    pair, zero = np.array([[1.0], [-1.0]]), np.zeros((1, 1))
+    forecast = rb.linear_forecast((pair, pair), (zero, zero), np.ones((1, 1)), (1e-6, 1e4))
+    assert forecast == pytest.approx(1.0, abs=1e-3)  # the large penalty would forecast about 0
+
+
+def test_naive_forecasts_read_nothing_after_now():
+    values = np.arange(40.0)  # value t stands at step t
+    forecasts = rb.naive_forecasts(values, np.array([20]), 10, season=4)
+    assert forecasts["persistence"].tolist() == [[20] * 10]
+    assert forecasts["seasonal naive"].tolist() == [[17, 18, 19, 20, 17, 18, 19, 20, 17, 18]]
+
+
 def test_a_linear_forecast_depends_on_its_own_window_only():
     train, val = noisy_windows(0, 40, 0.5), noisy_windows(1, 20, 0.5)
     inputs, _ = noisy_windows(2, 10, 0.5)

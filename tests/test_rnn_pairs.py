@@ -54,6 +54,23 @@ def test_scripts_without_spaces_and_single_words_are_read_by_characters(texts, l
     assert rd.token_level(texts) == level
 
 
+def test_vocabularies_are_those_of_train_and_rare_words_of_multi30k_are_unknown():
+    splits = {"train": [(("a", "b"), ("x",)), (("a",), ("x", "y"))]}
+    splits.update(val=[(("c", "c"), ("z", "z"))], test=[(("d", "d"), ("w", "w"))])
+    _, about = rp.build(dict, splits, ["words", "words"], "own.tsv", {}, ())
+    assert about["vocabs"] == [[*ru.SPECIALS, "a", "b"], [*ru.SPECIALS, "x", "y"]]
+    _, about = rp.build(dict, splits, ["words", "words"], "multi30k", {}, ())
+    assert about["vocabs"] == [[*ru.SPECIALS, "a"], [*ru.SPECIALS, "x"]]
+
+
+def test_max_examples_bounds_train_alone(monkeypatch):
+    pairs = [(f"go on {n} .", f"va {n} .") for n in range(20)]
+    parts = dict.fromkeys(("train", "val", "test"), pairs)
+    monkeypatch.setattr(rd, "load_dataset", lambda *_: (parts, "multi30k", False))
+    splits, _, _, _ = rp.sentence_pairs(None, max_examples=5)
+    assert {part: len(rows) for part, rows in splits.items()} == {"train": 5, "val": 20, "test": 20}
+
+
 def test_a_batch_is_as_wide_as_its_longest_rows():
     split = rp.encode_pairs(pairs_of("12345", "1", "123"), VOCAB, VOCAB)
     sources, lengths, targets = split.batch([1, 2])

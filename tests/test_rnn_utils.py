@@ -566,7 +566,8 @@ def test_recurrent_matrices_start_orthogonal_and_only_the_forget_gate_open(kind)
 
 
 def test_print_layers_shows_shapes_and_parameters_and_changes_nothing(capsys):
-    model = torch.nn.Sequential(torch.nn.Embedding(10, 4), torch.nn.GRU(4, 6, batch_first=True))
+    dropout, gru = torch.nn.Dropout(0.5), torch.nn.GRU(4, 6, batch_first=True)
+    model = torch.nn.Sequential(torch.nn.Embedding(10, 4), dropout, gru)  # dropout draws numbers
     model.train()
     state = ru.rng_state()["torch"]
     ru.print_layers(model, torch.zeros(2, 5, dtype=torch.long))
@@ -612,3 +613,17 @@ def test_evaluation_takes_the_flags_of_the_training_and_no_others(tmp_path):
     args = parser.parse_args([*flags, "--data", "my.csv"])
     ru.start_run(args, "name")
     assert args.data == "my.csv" and args.lr == 0.5
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((0.02, -0.01, 0.05), "no difference is shown"),
+        ((-0.02, -0.05, 0.0), "no difference is shown"),  # its end is 0
+        ((0.02, 0.01, 0.03), "more than luck"),
+        ((-0.02, -0.03, -0.01), "more than luck"),  # a defeat is no luck either
+    ],
+)
+def test_a_difference_is_more_than_luck_where_its_interval_excludes_0(interval, verdict, capsys):
+    ru.print_test({"accuracy": 0.9}, {"majority label": 0.5}, "accuracy", "epoch 1", interval)
+    assert f"{interval[1]:+.4f} to {interval[2]:+.4f}: {verdict})" in capsys.readouterr().out
