@@ -416,6 +416,7 @@ def compare_capacity(data: dict, about: dict, max_length: int) -> dict:
         name = f"hidden size {hidden_size}"
         print(f"\n{name}")
         sizes = dict(about["sizes"], hidden_size=hidden_size)
+        ru.set_seed(about["config"]["seed"])  # each size with the same draws
         model = Seq2Seq(**sizes).to(data["val"].sources.device)
         history, _ = fit(model, data, about)
         decode = functools.partial(greedy, model, max_length=max_length)

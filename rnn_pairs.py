@@ -403,6 +403,4 @@ def add_flags(parser, tutorial: str, **defaults) -> None:
 def check_task(task: str | None, data, dataset: str) -> None:
     """Raise UserError where sentences are given, and a toy task is asked for."""
     if (data or dataset == "multi30k") and task not in (None, "translate"):
-        raise ru.UserError(
-            f"--task {task} makes its own data; drop --data and --dataset, or --task"
-        )
+        raise ru.UserError(f"--task {task} makes its own data; drop it, or --data or multi30k")

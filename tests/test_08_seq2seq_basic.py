@@ -679,3 +679,20 @@ def test_help_survives_a_cp1252_console_and_imports_nothing_heavy(tmp_path):
     done = run_script(NAME, "--help", cwd=tmp_path, PYTHONIOENCODING="cp1252")
     assert done.returncode == 0 and "--max-length" in done.stdout
     assert_help_imports_nothing_heavy(NAME, "--max-length")
+
+
+def test_each_size_that_is_compared_starts_from_the_same_draws(monkeypatch):
+    first = []
+
+    def fit(model, data, about):
+        first.append(model.source_embedding.weight.detach().clone())
+        return [], {}
+
+    monkeypatch.setattr(script, "fit", fit)
+    monkeypatch.setattr(script.rp, "score_by_length", lambda *inputs: ([], {}))
+    pairs = [(tuple("123"), tuple("321"))] * 2
+    data = {"val": rp.encode_pairs(pairs, *[ru.Vocab([*ru.SPECIALS, *"123"])] * 2)}
+    sizes = {"source_size": 7, "target_size": 7, "hidden_size": 8, "dropout": 0.0}
+    about = {"config": {"seed": 3}, "sizes": sizes, "levels": ["characters", "characters"]}
+    script.compare_capacity(data, about, 5)
+    assert len(first) == 4 and all(torch.equal(weights, first[0]) for weights in first)
