@@ -588,7 +588,7 @@ BAD_TABLES = {
     "no_column.csv": ("text,mood\na,b\n", ["line 1", "label"]),
     "one_class.csv": ("text,label\na,x\nb,x\n", ["only the label"]),
     "empty_text.csv": ("text,label\na,x\n,y\n", ["line 3", "text"]),
-    "rare.csv": ("text,label\na,x\nb,x\nc,x\nd,y\n", ["'y'", "1 distinct texts"]),
+    "rare.csv": ("text,label\na,x\nb,x\nc,x\nd,y\n", ["'y'", "3 distinct texts and has 1"]),
     "three.csv": ("text,label\na,x\nb,y\nc,z\n", ["'z'", "third label"]),
 }
 

@@ -616,7 +616,7 @@ MISTAKES = [
     (["--data", "columns.csv"], ["columns.csv, line 1", "'label'"]),
     (["--data", "empty.csv"], ["empty.csv, line 3", "is empty"]),
     (["--data", "quotes.csv"], ["quotes.csv", "no word"]),
-    (["--data", "rare.csv"], ["rare.csv", "'y' has 2 distinct texts"]),
+    (["--data", "rare.csv"], ["rare.csv", "'y' needs at least 3 distinct texts and has 2"]),
     (
         ["--eval-only", "--path", "good.pt", "--data", "new.csv"],
         ["new.csv: the label 'fish'", "animal, food"],

@@ -55,7 +55,7 @@ def test_scripts_without_spaces_and_single_words_are_read_by_characters(texts, l
 
 
 def test_vocabularies_are_those_of_train_and_rare_words_of_multi30k_are_unknown():
-    splits = {"train": [(("a", "b"), ("x",)), (("a",), ("x", "y"))]}
+    splits = {"train": [(("a", "b"), ("x",)), (("a",), ("x", "y")), (("a", "b"), ("x", "y"))]}
     splits.update(val=[(("c", "c"), ("z", "z"))], test=[(("d", "d"), ("w", "w"))])
     _, about = rp.build(dict, splits, ["words", "words"], "own.tsv", {}, ())
     assert about["vocabs"] == [[*ru.SPECIALS, "a", "b"], [*ru.SPECIALS, "x", "y"]]

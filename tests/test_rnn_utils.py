@@ -620,10 +620,12 @@ def test_evaluation_takes_the_flags_of_the_training_and_no_others(tmp_path):
     [
         ((0.02, -0.01, 0.05), "no difference is shown"),
         ((-0.02, -0.05, 0.0), "no difference is shown"),  # its end is 0
-        ((0.02, 0.01, 0.03), "more than luck"),
-        ((-0.02, -0.03, -0.01), "more than luck"),  # a defeat is no luck either
+        ((0.02, 0.01, 0.03), "better by more than luck"),
+        ((-0.02, -0.03, -0.01), "worse by more than luck"),  # a defeat is no luck either
     ],
 )
 def test_a_difference_is_more_than_luck_where_its_interval_excludes_0(interval, verdict, capsys):
     ru.print_test({"accuracy": 0.9}, {"majority label": 0.5}, "accuracy", "epoch 1", interval)
-    assert f"{interval[1]:+.4f} to {interval[2]:+.4f}: {verdict})" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"network minus majority label: {interval[0]:+.4f}\n" in printed
+    assert f"95 % interval {interval[1]:+.4f} to {interval[2]:+.4f}: {verdict}\n" in printed
