@@ -18,7 +18,8 @@ The LSTM (Hochreiter and Schmidhuber 1997, Gers et al. 2000), with s = sigmoid:
     [a; b]    a above b, one vector   *  unit by unit           h_0 = c_0 = 0
     z = v . max_t h_t + a             P(positive) = s(z)
 
-    python 05_lstm_sentiment.py                 # 4 minutes, one core used; longer: --epochs 10
+    python 05_lstm_sentiment.py                 # 4 minutes, one core used
+    python 05_lstm_sentiment.py --epochs 10     # accuracy 0.897, 7 minutes
 
     data      imdb: 22,217 train, 2,561 val, 25,000 test; longer than 400 words: 17% of test
     epoch   train loss   train accuracy   grad norm   val loss   val accuracy   seconds
@@ -30,7 +31,8 @@ The LSTM (Hochreiter and Schmidhuber 1997, Gers et al. 2000), with s = sigmoid:
               accuracy 0.5000   majority label
               accuracy 0.8891   TF-IDF of words
               accuracy 0.9062   TF-IDF of words and pairs
-              network minus the last: -0.0160 (95 % interval -0.0196 to -0.0124: more than luck)
+              network minus TF-IDF of words and pairs: -0.0160
+              95 % interval -0.0196 to -0.0124: worse by more than luck
 
 Writes metrics.json and two figures to outputs/05_lstm_sentiment/; look at word_by_word.png first.
 With --save-model --path models/sentiment.pth also a checkpoint, which then answers alone:

@@ -31,7 +31,8 @@ Misconceptions  "`states[:, -1]` sums up the text."  Its backward half has read 
     test      loss 0.4119   accuracy 0.8820   macro f1 0.8683   (epoch 11, chosen on validation)
               accuracy 0.1880   majority label
               accuracy 0.8920   words and pairs, logistic regression
-              network minus the last: -0.0100 (95 % interval -0.0363 to +0.0163: no difference ...
+              network minus words and pairs, logistic regression: -0.0100
+              95 % interval -0.0363 to +0.0163: no difference is shown
 
 They write metrics.json and figures to outputs/07_bidirectional_rnn/ and to lesson/ in it: look at
 direction.png and word_by_word.png.  A model that --save-model has written answers alone:
