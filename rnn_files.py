@@ -62,6 +62,12 @@ def read_text(path, may_be_empty: bool = False) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _lines(text: str) -> Iterator[str]:
+    """One line after the other; a list of all would take several times the size of the file."""
+    for found in re.finditer("[^\n]*\n|[^\n]+", text):
+        yield found[0]
+
+
 def _say(path, notes: list[str]) -> None:
     """Print in one line how a file was read, where there is anything to say."""
     if notes:
@@ -159,12 +165,13 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
     if columns:
         places, pairs = Table(paths[0]).pairs(columns)
     else:
-        sides = [read_text(path).rstrip("\n").split("\n") for path in paths]
-        rows: Iterator = zip(sides[0], sides[-1])
+        texts = [read_text(path).rstrip("\n") for path in paths]
+        counts = [text.count("\n") + 1 for text in texts]
+        rows: Iterator = zip(_lines(texts[0]), _lines(texts[-1]))
         if len(paths) == 1:
-            rows = (f"{line}\t".split("\t")[:2] for line in sides[0])
-        elif len(sides[0]) != len(sides[1]):
-            what = f"{len(sides[1]):,} lines, and {paths[0]} has {len(sides[0]):,}"
+            rows = (f"{line}\t".split("\t")[:2] for line in _lines(texts[0]))
+        elif counts[0] != counts[1]:
+            what = f"{counts[1]:,} lines, and {paths[0]} has {counts[0]:,}"
             raise UserError(f"{paths[1]}: {what}; each must translate the same line there")
         places = array.array("q")
         pairs = []
@@ -176,7 +183,7 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
     bad = [line for line, pair in zip(places, pairs) if not all(map(basic_english, pair))]
     if bad:
         what = f"no word in source or target, one of {len(bad):,} such lines"
-        if len(paths) == 1 and not columns and "\t" not in sides[0][bad[0] - 1]:
+        if len(paths) == 1 and not columns and "\t" not in texts[0].split("\n")[bad[0] - 1]:
             what = f"no tab, one of {len(bad):,} such lines"
         remedy = "a line is source, tab, target; for a table name two columns with --columns"
         raise UserError(f"{paths[-1]}, line {bad[0]}: {what}; {remedy}")
@@ -226,9 +233,7 @@ class Table:
             self.notes.append(f"{count:,} empty rows at the end left out")
             text = text[:end]
         csv.field_size_limit(1 << 30)  # a long document in one cell is not an error
-        # One line after the other: a list of all would take several times the file's size.
-        lines = (found[0] for found in re.finditer("[^\n]*\n|[^\n]+", text))
-        reader = csv.reader(lines, delimiter=self.delimiter, quoting=quoting, strict=True)
+        reader = csv.reader(_lines(text), delimiter=self.delimiter, quoting=quoting, strict=True)
         self._rows = self._cut(reader)
         self.header = [name.strip() for name in next(self._rows)[1]]
         self.head = list(itertools.islice(self._rows, 100))
