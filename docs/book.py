@@ -185,9 +185,11 @@ def copy_live_pages(app, exception) -> None:
 
 # ---- 2. Glossary -------------------------------------------------------------------------
 
-TERMS = re.findall(r"^(\w.*)\n  \w", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.M)
-TARGETS = {term: term for term in TERMS}
-TARGETS.update({term[0].upper() + term[1:]: term for term in TERMS})  # at the start of a sentence
+GLOSSARY = (DOCS / "glossary.md").read_text(encoding="utf-8").replace("`", "")
+MEANINGS = dict(re.findall(r"^(\w.*)\n  (\w.*)", GLOSSARY, re.MULTILINE))
+TARGETS = {term: term for term in MEANINGS} | {"macro F1": "macro-F1"}
+# At the start of a sentence:
+TARGETS.update({form[0].upper() + form[1:]: term for form, term in TARGETS.items()})
 # The longest first, so that "forget gate" is not taken for "gate"; with the plural.  But no
 # "windows", which are mostly those of a screen.
 TERM = re.compile(
@@ -233,13 +235,20 @@ def link_terms(app, doctree) -> None:
                 continue
             seen.add(term)
             link = addnodes.pending_xref(
-                "", nodes.inline("", match[0], classes=["std", "std-term"]), refdomain="std",
-                reftype="term", reftarget=term, refdoc=docname, refwarn=True,
+                "", nodes.inline("", match[0], classes=["std", "std-term"], term=term),
+                refdomain="std", reftype="term", reftarget=term, refdoc=docname, refwarn=True,
             )  # fmt: skip
             pieces += [nodes.Text(text[end : match.start()]), link]
             end = match.end()
         if pieces:
             text.parent.replace(text, [*pieces, nodes.Text(text[end:])])
+
+
+def explain_terms(app, doctree, docname: str) -> None:
+    """Show the meaning of a term where the mouse rests on its link."""
+    for term in doctree.findall(nodes.inline):
+        if "term" in term and isinstance(term.parent, nodes.reference):
+            term.parent["reftitle"] = MEANINGS[term["term"]]
 
 
 # ---- 3. Docstrings -----------------------------------------------------------------------

@@ -159,7 +159,19 @@ def test_the_terms_of_the_course_lead_to_the_glossary(pages):
         assert len(links) == len(set(links)), name  # where it first stands, and not again
         assert len(links) >= 5 or not name.startswith("chapters/"), name
         used |= set(links)
-    assert used <= terms and len(used) >= 45
+    assert used <= terms and len(used) >= 55
+
+
+def test_a_link_to_the_glossary_shows_what_the_term_means(pages):
+    meanings = [
+        (found["href"].partition("#term-")[2], found.get("title"))
+        for page in pages.values() for tag, found in page.tags
+        if tag == "a" and "glossary.html#term-" in found.get("href", "")
+    ]  # fmt: skip
+    assert len(meanings) > 100
+    for term, meaning in meanings:
+        assert meaning and meaning in pages["glossary.html"].text, term
+    assert "macro-F1" in {term for term, _ in meanings}
 
 
 def test_equations_are_no_code(pages):
