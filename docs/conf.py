@@ -48,3 +48,4 @@ def setup(app) -> None:
     app.connect("autodoc-process-docstring", book.as_rest)
     app.connect("autodoc-skip-member", book.skip_fields)
     app.connect("build-finished", book.copy_live_pages)
+    app.connect("build-finished", book.write_course)

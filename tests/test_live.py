@@ -339,7 +339,7 @@ def test_the_bars_of_the_languages_are_seen_without_scrolling(browser):
     page.goto((LIVE / "names.html").as_uri())
     box = page.locator("#bars").bounding_box()
     assert page.locator("#bars li").count() == 18
-    assert 0 < box["y"] and box["y"] + box["height"] <= 900
+    assert box["y"] > 0 and box["y"] + box["height"] <= 900
     page.close()
 
 
