@@ -466,7 +466,9 @@ def predict(model, about: dict, texts: list[str]) -> dict[str, dict]:
     for text in ru.texts_asked(texts):
         name = read_name(text, about["folded"])
         if not name:
-            raise ru.UserError(f"no letter from a to z in the name {text!r}; transcribe it")
+            raise ru.UserError(
+                f"no letter from a to z in the name {text!r}; write it in Latin letters"
+            )
         _, probabilities = read_letter_by_letter(model, ru.Vocab(about["vocab"]), name)  # (T, L)
         print(f"\n{name}")
         for t, row in enumerate(probabilities.tolist(), start=1):
