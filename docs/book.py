@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 import statistics
-import zipfile
 from pathlib import Path
 
 import build_notebooks
@@ -30,10 +29,6 @@ LIVE = {
     "dates": ("09_attention_mechanism", "Type a date, and see where the decoder looks"),
     "shakespeare": ("10_text_generation", "Let the network write, and turn its temperature"),
 }
-# What a reader needs to run and to test the course, as a zip beside the start page.
-COURSE = "learn-rnns.zip"
-COURSE_FILES = ("*.py", "README.md", "LICENSE", "requirements.txt", "pyproject.toml",
-                "extras/**/*", "tests/**/*", "docs/TEACHING.md")  # fmt: skip
 # The diagrams of docs/draw_diagrams.py -> the chapter that shows them.
 DIAGRAMS = {
     "rnn_unrolled": "01_sequence_basics",
@@ -76,9 +71,8 @@ def diagrams(names: list[str], images: str) -> list[str]:
 
 def links(script: str) -> str:
     """The line below a chapter's title."""
-    course = f'<a href="../{COURSE}">get the whole course</a>'
     parts = [
-        f"{{download}}`The script <../../{script}.py>` (needs the `rnn_*.py` files: {course})",
+        f"{{download}}`The script <../../{script}.py>`",
         f"{{download}}`as a notebook <notebooks/{script}.ipynb>`",
         "[what it prints](#what-it-prints)",
         "[its figures](#its-figures)",
@@ -189,27 +183,11 @@ def copy_live_pages(app, exception) -> None:
         shutil.copytree(DOCS / "live", Path(app.outdir) / "live", dirs_exist_ok=True)
 
 
-def write_course(app, exception) -> None:
-    """Put the files of the course into the book as a zip, which is the same at every build."""
-    if exception is not None or app.builder.format != "html":
-        return
-    paths = {path for pattern in COURSE_FILES for path in DOCS.parent.glob(pattern)}
-    with zipfile.ZipFile(Path(app.outdir) / COURSE, "w") as course:
-        for path in sorted(paths):
-            name = path.relative_to(DOCS.parent)
-            if path.is_file() and not any(part.startswith((".", "__")) for part in name.parts):
-                entry = zipfile.ZipInfo(f"learn-rnns/{name.as_posix()}", (2020, 1, 1, 0, 0, 0))
-                entry.external_attr = 0o644 << 16
-                course.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-
-
 # ---- 2. Glossary -------------------------------------------------------------------------
 
-GLOSSARY = (DOCS / "glossary.md").read_text(encoding="utf-8").replace("`", "")
-MEANINGS = dict(re.findall(r"^(\w.*)\n  (\w.*)", GLOSSARY, re.MULTILINE))
-TARGETS = {term: term for term in MEANINGS} | {"macro F1": "macro-F1"}
-# At the start of a sentence:
-TARGETS.update({form[0].upper() + form[1:]: term for form, term in TARGETS.items()})
+TERMS = re.findall(r"^(\w.*)\n  \w", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.M)
+TARGETS = {term: term for term in TERMS}
+TARGETS.update({term[0].upper() + term[1:]: term for term in TERMS})  # at the start of a sentence
 # The longest first, so that "forget gate" is not taken for "gate"; with the plural.  But no
 # "windows", which are mostly those of a screen.
 TERM = re.compile(
@@ -255,20 +233,13 @@ def link_terms(app, doctree) -> None:
                 continue
             seen.add(term)
             link = addnodes.pending_xref(
-                "", nodes.inline("", match[0], classes=["std", "std-term"], term=term),
-                refdomain="std", reftype="term", reftarget=term, refdoc=docname, refwarn=True,
+                "", nodes.inline("", match[0], classes=["std", "std-term"]), refdomain="std",
+                reftype="term", reftarget=term, refdoc=docname, refwarn=True,
             )  # fmt: skip
             pieces += [nodes.Text(text[end : match.start()]), link]
             end = match.end()
         if pieces:
             text.parent.replace(text, [*pieces, nodes.Text(text[end:])])
-
-
-def explain_terms(app, doctree, docname: str) -> None:
-    """Show the meaning of a term where the mouse rests on its link."""
-    for term in doctree.findall(nodes.inline):
-        if "term" in term and isinstance(term.parent, nodes.reference):
-            term.parent["reftitle"] = MEANINGS[term["term"]]
 
 
 # ---- 3. Docstrings -----------------------------------------------------------------------

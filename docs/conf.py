@@ -44,8 +44,6 @@ html_show_search_summary = False  # a page of a USB stick may not fetch the othe
 def setup(app) -> None:
     app.connect("source-read", book.front_door)
     app.connect("doctree-read", book.link_terms)
-    app.connect("doctree-resolved", book.explain_terms)
     app.connect("autodoc-process-docstring", book.as_rest)
     app.connect("autodoc-skip-member", book.skip_fields)
     app.connect("build-finished", book.copy_live_pages)
-    app.connect("build-finished", book.write_course)

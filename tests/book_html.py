@@ -18,10 +18,7 @@ def build_book(folder: Path) -> Path:
     """
     made = shutil.ignore_patterns("_build", "chapters", "__pycache__")
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=made)
-    for name in ("extras", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=made)
-    files = ("README.md", "LICENSE", "requirements.txt", "pyproject.toml")
-    for path in [*ROOT.glob("*.py"), *(ROOT / name for name in files)]:
+    for path in [*ROOT.glob("*.py"), ROOT / "README.md"]:
         shutil.copy(path, folder)
     command = [
         sys.executable,
