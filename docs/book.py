@@ -325,9 +325,9 @@ def as_rest(app, what, name, what_object, options, lines: list[str]) -> None:
         if re.search(r"^ |[^.:?! ]  +\S", block, re.MULTILINE):  # indented, or in columns
             new += ["::", "", *(f"    {line}" for line in block.splitlines()), ""]
         else:
-            parts = re.split(r"(`[^`]+`)", block)
+            parts = re.split(r"(`[^`]+`|(?<!\w)--[a-z][\w-]*)", block)
             parts[::2] = [re.sub(r"([*_|\\])", r"\\\1", part) for part in parts[::2]]
-            parts[1::2] = [f"`{part}`" for part in parts[1::2]]
+            parts[1::2] = [f"``{part.strip('`')}``" for part in parts[1::2]]
             new += ["".join(parts).replace("\n", " "), ""]
     lines[:] = new
 
