@@ -669,12 +669,12 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # ## Exercises
-# 1. Predict, then run: after a run with --save-model, write from
+# 1. Predict, then run: after a run with `--save-model`, write from
 #    `--path models/10_text_generation.pt --prompt "ROMEO:"` with `--temperature 0`, 0.5 and 1.5.
 #    Which text repeats itself, and which misspells?  Which rows of the table "Writing or
 #    reciting?" of that run pointed there?
 # 2. Change one flag: `--stateless`.  How many symbols has a prediction read on average, in
-#    training, with --sequence-length 64, and with 16?  The validation loss is measured with a
+#    training, with `--sequence-length 64`, and with 16?  The validation loss is measured with a
 #    state that is carried on all the same.  In which of the two runs does it rise more, and why?
 # 3. Explain a failure: take the line with `detach` out of `train_epoch`.  What does PyTorch say,
 #    in which update, and why not in the first?

@@ -6,10 +6,12 @@ the functions of the last two sections to Sphinx.  Nothing here runs a chapter.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import statistics
+import zipfile
 from pathlib import Path
 
 import build_notebooks
@@ -41,18 +43,44 @@ DIAGRAMS = {
     "attention": "09_attention_mechanism",
     "truncated_bptt": "10_text_generation",
 }
+FORMATTER = re.compile(r"^ *# fmt: (?:off|on)\n|  # fmt: skip", re.MULTILINE)
+# The course as a zip, for those who read the book: what it holds, and the tests that need docs/.
+COURSE = "learn_rnns"
+COURSE_FILES = ("*.py", "README.md", "LICENSE", "requirements.txt", "pyproject.toml",
+                "extras/*.py", "tests/**/*.*", "docs/TEACHING.md")  # fmt: skip
+TESTS_OF_DOCS = {"book_html.py"} | {
+    f"test_{name}.py"
+    for name in ("book", "browser", "diagrams", "live", "package", "readme", "results")
+}
 
 
 # ---- 1. Pages ----------------------------------------------------------------------------
 
 
-def write(name: str, text: str) -> None:
-    """Write a page, unless it is there already: Sphinx reads again only what has changed."""
+def write(name: str, contents: str | bytes) -> None:
+    """Write a file, unless it is there already: Sphinx reads again only what has changed."""
     path = PAGES / name
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if isinstance(contents, str):
+        contents = contents.encode("utf-8")
+    if not path.exists() or path.read_bytes() != contents:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        path.write_bytes(contents)
+
+
+def course_zip() -> bytes:
+    """The course in one folder of a zip file; the same files give the same bytes."""
+    root = build_notebooks.ROOT
+    found = {path for pattern in COURSE_FILES for path in root.glob(pattern)}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as course:
+        for path in sorted(found):
+            name = path.relative_to(root).as_posix()
+            if "/." in name or "__pycache__" in name or path.name in TESTS_OF_DOCS:
+                continue
+            entry = zipfile.ZipInfo(f"{COURSE}/{name}")  # dated 1980
+            entry.external_attr = 0o644 << 16  # anyone may read it
+            course.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
 
 
 def figure(path: str, alt: str, caption: str) -> str:
@@ -72,7 +100,8 @@ def diagrams(names: list[str], images: str) -> list[str]:
 def links(script: str) -> str:
     """The line below a chapter's title."""
     parts = [
-        f"{{download}}`The script <../../{script}.py>`",
+        f"{{download}}`The script <../../{script}.py>` (needs the `rnn_*.py` files: "
+        f"{{download}}`the whole course as a zip <{COURSE}.zip>`)",
         f"{{download}}`as a notebook <notebooks/{script}.ipynb>`",
         "[what it prints](#what-it-prints)",
         "[its figures](#its-figures)",
@@ -102,17 +131,35 @@ def printed(script: str) -> str:
     return "\n\n".join(parts)
 
 
+def with_links(text: str) -> str:
+    """Make the file names of chapters links to their pages."""
+    return re.sub(r"(`([01][0-9]_\w+)\.py`)", r"[\1](\2.ipynb)", text)
+
+
 def chapter_page(chapter) -> str:
-    """The page of a chapter: its text and code, then what it prints and draws."""
+    """The page of a chapter: its text and code, what it prints and draws, and what comes next.
+
+    Imports and command line are folded up, and remarks to the formatter left out.
+    """
     script = chapter.script
     docstring, cells = build_notebooks.chapter_cells(build_notebooks.ROOT / f"{script}.py")
     names = [name for name, where in DIAGRAMS.items() if where == script]
     drawn = diagrams(names, "../images")
     title = f"# {script[:2]} {chapter.title}\n\n*{chapter.question}*\n\n{links(script)}"
-    top = [title, build_notebooks.opening(docstring), *drawn, "## Imports"]
-    head = new_markdown_cell("\n\n".join(top))
-    tail = new_markdown_cell(printed(script))
-    return jupytext.writes(build_notebooks.as_notebook([head, *cells, tail]), fmt="ipynb")
+    opening = with_links(build_notebooks.opening(docstring, drawn))
+    following = with_links(build_notebooks.following(docstring))
+    head = new_markdown_cell(f"{title}\n\n{opening}\n\n## Imports")
+    tail = new_markdown_cell(f"{printed(script)}\n\n{following}")
+    notebook = build_notebooks.as_notebook([head, *cells, tail])
+    folded = False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            folded = bool(re.search(r"^## (Imports|.*Command line)", cell.source, re.MULTILINE))
+            continue
+        cell.source = FORMATTER.sub("", cell.source)
+        if folded:
+            cell.metadata["tags"] = ["hide-input"]
+    return jupytext.writes(notebook, fmt="ipynb")
 
 
 def contents() -> str:
@@ -157,6 +204,17 @@ def live_list() -> str:
     return "\n".join(lines) or "(This copy of the book was built without them.)"
 
 
+def key_concepts(readme: str) -> str:
+    """This section of README, its diagrams with captions."""
+    section = re.search(r"\n## Key concepts\n(.*?)\n## Data\n", readme, re.DOTALL)[1]
+
+    def captioned(found) -> str:
+        alt, name = found.groups()
+        return figure(f"images/diagrams/{name}.svg", alt, CAPTIONS["diagrams"][name][1])
+
+    return re.sub(r"!\[(.*)\]\(docs/images/diagrams/(\w+)\.png\)", captioned, section)
+
+
 def write_pages() -> None:
     for chapter in build_results.CHAPTERS:
         write(f"{chapter.script}.ipynb", chapter_page(chapter))
@@ -164,7 +222,9 @@ def write_pages() -> None:
         notebook = jupytext.writes(build_notebooks.chapter_notebook(path), fmt="ipynb")
         write(f"notebooks/{path.name.replace('.py', '.ipynb')}", notebook)
     readme = build_results.README.read_text(encoding="utf-8")
+    write(f"{COURSE}.zip", course_zip())
     write("parts/contents.md", contents())
+    write("parts/key_concepts.md", key_concepts(readme))
     write("parts/results.md", results_table())
     write("parts/live.md", live_list())
     others = [name for name in DIAGRAMS if f"diagrams/{name}" not in readme]
@@ -185,9 +245,13 @@ def copy_live_pages(app, exception) -> None:
 
 # ---- 2. Glossary -------------------------------------------------------------------------
 
-TERMS = re.findall(r"^(\w.*)\n  \w", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.M)
+# Term -> its definition; and what stands on a page -> term.
+TERMS = dict(
+    re.findall(r"^(\w.*)\n  (\w.*)", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.M)
+)
 TARGETS = {term: term for term in TERMS}
-TARGETS.update({term[0].upper() + term[1:]: term for term in TERMS})  # at the start of a sentence
+TARGETS.update(dict.fromkeys(("macro f1", "macro F1"), "macro-F1"))
+TARGETS.update({text[0].upper() + text[1:]: term for text, term in TARGETS.items()})  # first words
 # The longest first, so that "forget gate" is not taken for "gate"; with the plural.  But no
 # "windows", which are mostly those of a screen.
 TERM = re.compile(
@@ -242,6 +306,14 @@ def link_terms(app, doctree) -> None:
             text.parent.replace(text, [*pieces, nodes.Text(text[end:])])
 
 
+def show_definitions(app, doctree, docname: str) -> None:
+    """The definition of a term appears when the mouse rests on its link."""
+    for link in doctree.findall(nodes.reference):
+        if isinstance(link[0], nodes.inline) and "std-term" in link[0]["classes"]:
+            term = TARGETS[" ".join(TERM.match(link.astext())[1].split())]
+            link["reftitle"] = TERMS[term].replace("`", "")
+
+
 # ---- 3. Docstrings -----------------------------------------------------------------------
 
 
@@ -253,9 +325,9 @@ def as_rest(app, what, name, what_object, options, lines: list[str]) -> None:
         if re.search(r"^ |[^.:?! ]  +\S", block, re.MULTILINE):  # indented, or in columns
             new += ["::", "", *(f"    {line}" for line in block.splitlines()), ""]
         else:
-            parts = re.split(r"(`[^`]+`)", block)
+            parts = re.split(r"(`[^`]+`|(?<!\w)--[a-z][\w-]*)", block)
             parts[::2] = [re.sub(r"([*_|\\])", r"\\\1", part) for part in parts[::2]]
-            parts[1::2] = [f"`{part}`" for part in parts[1::2]]
+            parts[1::2] = [f"``{part.strip('`')}``" for part in parts[1::2]]
             new += ["".join(parts).replace("\n", " "), ""]
     lines[:] = new
 

@@ -18,6 +18,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "runs", "live", "chapters/notebooks", "chapters/parts"]
 
 nb_execution_mode = "off"  # the runs are recorded; nothing is trained here
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 myst_enable_extensions = ["attrs_inline"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # a section of README starts with a heading of level 3
@@ -44,6 +46,7 @@ html_show_search_summary = False  # a page of a USB stick may not fetch the othe
 def setup(app) -> None:
     app.connect("source-read", book.front_door)
     app.connect("doctree-read", book.link_terms)
+    app.connect("doctree-resolved", book.show_definitions)
     app.connect("autodoc-process-docstring", book.as_rest)
     app.connect("autodoc-skip-member", book.skip_fields)
     app.connect("build-finished", book.copy_live_pages)

@@ -311,8 +311,8 @@ def bidirectional():
         line(axes, (x - 0.3, 1.53), (x - 0.3, 3.12), color=STATE)
         line(axes, (x + 0.3, 2.53), (x + 0.3, 3.12), color=GATE)
         box(axes, x, 3.3, f"h_{index}", INK, width=0.9)
-        symbol(axes, x - 0.3, 1.9, f"h_{index}^f", STATE, 9, bbox=UNDER)
-        symbol(axes, x + 0.3, 2.83, f"h_{index}^b", GATE, 9, bbox=UNDER)
+        symbol(axes, x - 0.36, 1.9, f"h_{index}^f", STATE, 9, ha="right")
+        symbol(axes, x + 0.36, 2.83, f"h_{index}^b", GATE, 9, ha="left")
         if column:
             dashed = column in (1, 4)  # steps are left out here
             line(axes, (x - 1.29, 1.35), (x - 0.46, 1.35), color=STATE, dashed=dashed)

@@ -18,7 +18,10 @@ def build_book(folder: Path) -> Path:
     """
     made = shutil.ignore_patterns("_build", "chapters", "__pycache__")
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=made)
-    for path in [*ROOT.glob("*.py"), ROOT / "README.md"]:
+    for name in ("tests", "extras"):
+        shutil.copytree(ROOT / name, folder / name, ignore=made)
+    others = [ROOT / name for name in ("README.md", "LICENSE", "requirements.txt")]
+    for path in [*ROOT.glob("*.py"), *others, ROOT / "pyproject.toml"]:
         shutil.copy(path, folder)
     command = [
         sys.executable,

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -31,6 +32,8 @@ def load(name: str):
     return module
 
 
+sys.path.insert(0, str(DOCS))  # where book.py looks for the other programs
+book_module = load("book")
 build_notebooks = load("build_notebooks")
 record_runs = load("record_runs")
 
@@ -125,12 +128,14 @@ def test_a_page_holds_the_chapter_its_log_and_its_figures(name, book, pages):
 
     files = [(page.path.parent / target).resolve() for target in page.values("a", "href")
              if "_downloads" in target]  # fmt: skip
-    script, notebook = sorted(files, key=lambda path: path.suffix, reverse=True)
+    course, script, notebook = sorted(files, key=lambda path: path.suffix, reverse=True)
+    assert course.name == "learn_rnns.zip"
     assert script.name == f"{name}.py" and script.read_text(encoding="utf-8") == source
     assert notebook.name == f"{name}.ipynb"
     others = {target for target in page.values("a", "href") if target in
               {f"{other}.html" for other in CHAPTERS} - {f"{name}.html"}}  # fmt: skip
     assert len(others) == 9
+    assert "fmt: " not in page.text
     assert {"exercises", "what-it-prints", "its-figures"} <= page.ids
 
 
@@ -160,6 +165,84 @@ def test_the_terms_of_the_course_lead_to_the_glossary(pages):
         assert len(links) >= 5 or not name.startswith("chapters/"), name
         used |= set(links)
     assert used <= terms and len(used) >= 45
+
+
+def test_a_link_to_the_glossary_shows_the_definition(pages):
+    titles = [
+        (found["href"].partition("#term-")[2], found.get("title", "")) for page in pages.values()
+        for tag, found in page.tags if tag == "a" and "glossary.html#term-" in found.get("href", "")
+    ]  # fmt: skip
+    assert len(titles) > 100 and all(len(title) > 20 for _, title in titles)
+    assert ("logit", "A score before softmax. Models of this course return logits.") in titles
+    assert any(place == "macro-F1" for place, _ in titles)
+
+
+@pytest.mark.parametrize("text", ["macro f1", "macro F1", "Macro-F1", "TF-IDF", "Linear AR"])
+def test_a_term_is_found_in_other_spellings(text):
+    found = book_module.TERM.fullmatch(text)
+    assert book_module.TARGETS[found[1]] in book_module.TERMS
+
+
+def article(page: Page) -> str:
+    return page.path.read_text(encoding="utf-8").partition("<article")[2].partition("</article")[0]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_opens_in_order_and_folds_what_is_no_lesson(name, pages):
+    html = article(pages[f"chapters/{name}.html"])
+    marks = [">The question.<", ">Equations and symbols<", ">Run it<", ">It prints<"]
+    marks += ['id="imports"', "<details", 'id="exercises"', 'id="its-figures"', ">Next.<"]
+    if name in book_module.DIAGRAMS.values():
+        marks.insert(2, "<figure")
+    places = [html.index(mark) for mark in marks]
+    assert places == sorted(places), list(zip(marks, places))
+    folded = re.findall(r"<details(.*?)</details>", html, re.DOTALL)
+    assert len(folded) == 2
+    assert "import</span>" in folded[0] and "parse_args" in folded[1]
+    assert html.count('<div class="cell ') > 6  # most of the code is open
+
+
+def test_the_files_named_in_an_opening_are_links_and_code(pages):
+    html = article(pages["chapters/03_time_series_basics.html"])
+    following = html[html.index(">Next.<") :]
+    for script in ("04_simple_rnn", "06_gru_time_series"):
+        assert re.search(rf'href="{script}.html">(<[^>]*>)*{script}.py<', following)
+    assert '<span class="pre">fooling.png</span>' in html
+
+
+def test_the_zip_holds_a_course_that_runs(book, pages, tmp_path):
+    (course,) = book.glob("_downloads/*/learn_rnns.zip")
+    for name in ("index.html", "install.html"):
+        assert any(target.endswith("/learn_rnns.zip") for target in pages[name].values("a", "href"))
+    with zipfile.ZipFile(course) as file:
+        file.extractall(tmp_path)
+    folder = tmp_path / "learn_rnns"
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {path.name for path in ROOT.glob("*.py")} <= names
+    assert {"LICENSE", "requirements.txt", "docs/TEACHING.md", "extras/10_distributed.py"} <= names
+    assert not any(name.endswith(".pyc") or name.startswith("docs/runs") for name in names)
+    for command in (["01_sequence_basics.py", "--help"], ["05_lstm_sentiment.py", "--help"]):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=folder, capture_output=True, text=True
+        )
+        assert done.returncode == 0 and "--seed" in done.stdout, done.stderr
+    # No test of the zip needs what is only in the repository.
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout
+    assert "tests/test_exercises.py" in done.stdout
+
+
+def test_the_zip_is_the_same_in_every_build(book):
+    (course,) = book.glob("_downloads/*/learn_rnns.zip")  # from copies of the files, newly dated
+    assert book_module.course_zip() == course.read_bytes()
+
+
+def test_diagrams_in_the_key_concepts_have_captions(pages):
+    html = article(pages["key_concepts.html"])
+    pictures = set(re.findall(r"_images/(\w+)\.svg", html))
+    assert {"rnn_unrolled", "vanilla_cell", "lstm_cell", "gru_cell", "bidirectional"} <= pictures
+    assert html.count("<figcaption") == len(pictures)
 
 
 def test_equations_are_no_code(pages):
@@ -234,13 +317,29 @@ Some text:
 
     h_t = tanh(a)      the state
 
+    x_t  an input
+
     python 04_x.py
+
+    right 0.8
+
+Writes out/x.json.  With --data FILE.csv, not `a--b`:
+
+    python 04_x.py --data my.csv
+
+Next: 05_y.py.
 """
-    assert build_notebooks.opening(docstring).splitlines() == [
+    assert build_notebooks.opening(docstring, ["A drawing"]).splitlines() == [
         "**The question.** A name is a row", "of letters.", "", "**The number.** 0.8 is right.",
-        "", "Some text:", "", "```text", "h_t = tanh(a)      the state", "```", "",
-        "```sh", "python 04_x.py", "```",
+        "", "**Equations and symbols**", "", "Some text:",
+        "", "```text", "h_t = tanh(a)      the state", "", "x_t  an input", "```",
+        "", "A drawing",
+        "", "**Run it**", "", "```sh", "python 04_x.py", "```",
+        "", "**It prints**", "", "```text", "right 0.8", "```",
+        "", "Writes `out/x.json`.  With `--data FILE.csv`, not `a--b`:",
+        "", "```sh", "python 04_x.py --data my.csv", "```",
     ]  # fmt: skip
+    assert build_notebooks.following(docstring) == "**Next.** `05_y.py`."
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,12 @@ def test_the_text_is_there_without_scripts(name, book, browser):
     page, _, _ = visit(browser, f"{(book / name).as_uri()}.html", java_script_enabled=False)
     article = page.locator("article")
     assert article.locator("h1").is_visible()
-    assert all(part.is_visible() for part in article.locator("p").all()[:20])
+    assert all(part.is_visible() for part in article.locator("p:not(summary p)").all()[:20])
+    for part in article.locator("details").all():  # folded, and opened by a click
+        code = part.locator("pre").first
+        assert not code.is_visible()
+        part.locator("summary").click()
+        assert code.is_visible()
     page.close()
 
 

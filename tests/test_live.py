@@ -224,11 +224,12 @@ def test_nothing_comes_from_another_host():
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"https?://|//\w+\.\w+/|@import|\bfetch\(|XMLHttpRequest", text), path
         for target in re.findall(r'(?:src|href)="([^"]+)"', text):
-            if not target.startswith(("../chapters/", "data:,")):
+            if not target.startswith(("../chapters/", "../index.html", "data:,")):
                 assert (LIVE / target).is_file(), f"{path.name}: {target}"
     for page, chapter, _ in export.PAGES:
         text = (LIVE / f"{page}.html").read_text(encoding="utf-8")
         assert f'href="../chapters/{chapter}.html"' in text
+        assert 'href="../index.html"' in text
 
 
 def test_a_model_that_is_written_can_be_read(tmp_path):
@@ -329,7 +330,23 @@ def test_names_in_the_browser_by_keyboard(visit, models):
     assert largest_difference(bars(), probabilities[2]) < 1e-2
     assert page.locator('canvas[aria-label^="state of 256"]').count() == 6
     page.fill("#name", "123")
-    assert "transcribe" in page.inner_text("#folded")
+    assert "write it in Latin letters" in page.inner_text("#folded")
+    page.fill("#name", " ")
+    assert page.inner_text("#folded") == "Type a surname."
+    page.fill("#name", "o" * 24)
+    assert page.inner_text("#folded").endswith("o" * 24)
+    page.fill("#name", "o" * 25)
+    assert page.inner_text("#folded").endswith(" " + "o" * 24 + " (the first 24 letters)")
+    assert page.locator("#letters li").count() == 24
+
+
+def test_all_languages_are_visible_at_once(visit):
+    page = visit("names")
+    last = page.locator("#bars li").last
+    assert page.locator("#bars li").count() == 18
+    if page.viewport_size["width"] > 1000:  # beside the letters
+        box = last.bounding_box()
+        assert box["y"] + box["height"] < 800
 
 
 def test_dates_in_the_browser_by_keyboard(visit):

@@ -37,7 +37,7 @@ function rnnStep(net, x_t, h_prev) {
 
 /** The languages, if the name ended at this state. */
 function languages(net, h_t) {
-  // y = W_y h_T + b_y, and softmax(y) are probabilities
+  // y = W_y h_t + b_y, and softmax(y) are probabilities
   return softmax(add(times(net.W_y, h_t), net.b_y));
 }
 
