@@ -589,3 +589,11 @@ def test_evaluation_on_labels_that_the_model_does_not_know_names_the_file(
     flags = ["--eval-only", "--path", str(folder / "models" / f"{NAME}.pt"), "--data", str(table)]
     done = run_here(script, [*flags, "--output-dir", str(tmp_path)], capsys)
     assert_one_line_error(done, "trees.csv", "elm")
+
+
+def test_the_difference_is_that_of_the_network_from_the_groups_of_letters(trained):
+    _, metrics = trained
+    difference, low, high = metrics["test"]["minus_groups"]
+    groups = metrics["baselines"]["groups of 1 to 3 letters"]
+    assert difference == pytest.approx(metrics["test"]["accuracy"] - groups) != 0
+    assert low < difference < high
