@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).resolve().parent
 sys.path[:0] = [str(TESTS / "guard"), str(TESTS), str(TESTS.parent)]
 os.environ["RNN_OFFLINE"] = "1"
@@ -18,3 +20,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS / "guard"), *inherited])
 # before NumPy and PyTorch are imported; the scripts' own processes inherit it.
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def not_in_a_notebook(monkeypatch):
+    """The book's tests import ipykernel, after which `rnn_utils.run` would wait for main([...])."""
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
