@@ -538,9 +538,11 @@ def load_model(
     with restoring(path):
         about = {name: record["about"][name] for name in ("config", "sizes", *needed)}
         _require(about["config"], flags)
-        vocabularies = about.get("vocabs", []) + [about[n] for n in ("vocab",) if n in about]
-        for tokens in vocabularies:
-            Vocab(tokens)  # raises where a stranger's file holds something else
+        # These raise where a stranger's file holds something else than vocabularies and names.
+        if "vocab" in about:
+            Vocab(about["vocab"])
+        for tokens in about.get("vocabs", []):
+            Vocab(tokens)
         for name in ("labels", "levels"):
             " ".join(about.get(name, []))
         model = model_class(**about["sizes"])

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+import rnn_baselines
+import rnn_pairs
 import rnn_utils
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,6 +130,56 @@ class Watched:
 
     def assert_new_batches_in_every_epoch(self) -> None:
         assert [call.args[1] for call in self.epochs] == list(range(1, len(self.learned) + 1))
+
+
+def assert_classifier_keeps_splits_apart(script, flags: list[str], monkeypatch) -> None:
+    """Run a script of labelled texts for two epochs; each split must have its place.
+
+    Train is learned from, validation chooses, and test is asked once, at the end.
+    """
+    watched = Watched(script, monkeypatch)
+    asked = note_calls(monkeypatch, script, "predict_logits")
+    compared = note_calls(monkeypatch, rnn_baselines, "classifier_baselines")
+    script.main([*flags, "--epochs", "2", "--clip", "0.7"])
+    data = watched.data()
+    assert all(call.args[1] is data["train"] for call in watched.learned)
+    assert all(call.args[1] is data["val"] for call in watched.evaluated)
+    assert [call.args[1] is data["test"] for call in asked] == [False, False, True]
+    splits = watched.introduced[0].args[2]
+    assert compared[0].args[0] is splits  # the baselines have the same three
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
+
+
+def assert_translator_keeps_splits_apart(script, flags: list[str], monkeypatch) -> Watched:
+    """The same for a script of pairs; 08 learns from fresh pairs, so that is not asked here."""
+    watched = Watched(script, monkeypatch, home=rnn_pairs)
+    answered = note_calls(monkeypatch, rnn_pairs, "answer")
+    compared = note_calls(monkeypatch, rnn_baselines, "pair_baselines")
+    script.main([*flags, "--epochs", "2", "--clip", "0.7"])
+    data = watched.data()
+    order = [data["val"], data["val"], data["test"]]
+    assert all(call.args[1] is split for call, split in zip(watched.evaluated, order))
+    assert len(watched.evaluated) == 3 and answered[0].args[1] is data["test"]
+    memory, asked, _ = compared[0].args
+    assert memory is data["train"].pairs and asked is data["test"].pairs
+    watched.assert_steps(clip=0.7)
+    watched.assert_new_batches_in_every_epoch()
+    return watched
+
+
+def note_gradients(monkeypatch, script, loss_name: str, parameter) -> list[torch.Tensor]:
+    """Let a loss of the script's `F` note the gradient of each batch alone in what is returned."""
+    loss_function = getattr(script.F, loss_name)
+    alone = []
+
+    def noting(guess, wanted):
+        loss = loss_function(guess, wanted)
+        alone.append(torch.autograd.grad(loss, parameter, retain_graph=True)[0])
+        return loss
+
+    monkeypatch.setattr(script.F, loss_name, noting)
+    return alone
 
 
 def assert_dropout_scales(layer, share: float) -> None:

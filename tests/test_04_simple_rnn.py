@@ -18,17 +18,16 @@ import torch
 from helpers import (
     ROOT,
     InterruptedAfter,
-    Watched,
+    assert_classifier_keeps_splits_apart,
     assert_dropout_scales,
     assert_one_line_error,
     load_script,
-    note_calls,
+    note_gradients,
     run_here,
     run_script,
     same_but_for_times,
 )
 
-import rnn_baselines as rb
 import rnn_data as rd
 import rnn_utils as ru
 
@@ -154,14 +153,7 @@ def test_the_training_loss_is_a_mean_over_names():
 
 def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
     model, split = tiny_model(), random_split()
-    cross_entropy, alone = torch.nn.functional.cross_entropy, []
-
-    def remember(logits, targets):
-        loss = cross_entropy(logits, targets)
-        alone.append(torch.autograd.grad(loss, model.output.weight, retain_graph=True)[0])
-        return loss
-
-    monkeypatch.setattr(script.F, "cross_entropy", remember)
+    alone = note_gradients(monkeypatch, script, "cross_entropy", model.output.weight)
     train_one_epoch(model, split)
     assert len(alone) == 5
     torch.testing.assert_close(model.output.weight.grad, alone[-1])
@@ -222,19 +214,8 @@ def test_the_best_epoch_is_chosen_on_validation_and_the_first_of_ties(monkeypatc
 
 
 def test_each_split_has_its_place(tmp_path, monkeypatch):
-    """Train is learned from, validation chooses, and test is asked once, at the end."""
-    watched = Watched(script, monkeypatch)
-    asked = note_calls(monkeypatch, script, "predict_logits")
-    compared = note_calls(monkeypatch, rb, "classifier_baselines")
-    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
-    data = watched.data()
-    assert all(call.args[1] is data["train"] for call in watched.learned)
-    assert all(call.args[1] is data["val"] for call in watched.evaluated)
-    assert [call.args[1] is data["test"] for call in asked] == [False, False, True]
-    splits = watched.introduced[0].args[2]
-    assert compared[0].args[0] is splits  # the baselines have the same three
-    watched.assert_steps(clip=0.7)
-    watched.assert_new_batches_in_every_epoch()
+    flags = [*TINY, "--output-dir", str(tmp_path)]
+    assert_classifier_keeps_splits_apart(script, flags, monkeypatch)
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):

@@ -17,6 +17,7 @@ from helpers import (
     assert_one_line_error,
     load_script,
     note_calls,
+    note_gradients,
     run_here,
     run_script,
     same_but_for_times,
@@ -411,14 +412,8 @@ def test_an_epoch_reads_every_window_once_in_random_order_and_its_loss_is_their_
 
 def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
     _, _, splits = prepare(script.make_sine(300, 0), 12, 3)
-    model, mse_loss, alone = tiny_model(), torch.nn.functional.mse_loss, []
-
-    def remember(forecast, targets):
-        loss = mse_loss(forecast, targets)
-        alone.append(torch.autograd.grad(loss, model.output.weight, retain_graph=True)[0])
-        return loss
-
-    monkeypatch.setattr(script.F, "mse_loss", remember)
+    model = tiny_model()
+    alone = note_gradients(monkeypatch, script, "mse_loss", model.output.weight)
     train_one_epoch(model, splits["train"])
     assert len(alone) > 2
     torch.testing.assert_close(model.output.weight.grad, alone[-1])

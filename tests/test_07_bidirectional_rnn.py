@@ -14,7 +14,7 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
-    Watched,
+    assert_classifier_keeps_splits_apart,
     assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
@@ -26,7 +26,6 @@ from helpers import (
 )
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import rnn_baselines as rb
 import rnn_utils as ru
 
 script = load_script("07_bidirectional_rnn")
@@ -342,19 +341,8 @@ def test_the_best_epoch_is_that_of_least_validation_loss_and_the_first_of_ties(m
 
 
 def test_each_split_has_its_place(tmp_path, monkeypatch):
-    """Train is learned from, validation chooses, and test is asked once, at the end."""
-    watched = Watched(script, monkeypatch)
-    asked = note_calls(monkeypatch, script, "predict_logits")
-    compared = note_calls(monkeypatch, rb, "classifier_baselines")
-    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
-    data = watched.data()
-    assert all(call.args[1] is data["train"] for call in watched.learned)
-    assert all(call.args[1] is data["val"] for call in watched.evaluated)
-    assert [call.args[1] is data["test"] for call in asked] == [False, False, True]
-    splits = watched.introduced[0].args[2]
-    assert compared[0].args[0] is splits  # the baselines have the same three
-    watched.assert_steps(clip=0.7)
-    watched.assert_new_batches_in_every_epoch()
+    flags = [*TINY, "--output-dir", str(tmp_path)]
+    assert_classifier_keeps_splits_apart(script, flags, monkeypatch)
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(monkeypatch, capsys):

@@ -15,12 +15,12 @@ import pytest
 import torch
 from helpers import (
     InterruptedAfter,
-    Watched,
     assert_dropout_scales,
     assert_help_imports_nothing_heavy,
     assert_one_line_error,
+    assert_translator_keeps_splits_apart,
     load_script,
-    note_calls,
+    note_gradients,
     run_here,
     run_script,
     same_but_for_times,
@@ -364,14 +364,7 @@ def test_the_training_loss_is_a_mean_over_tokens():
 
 def test_each_update_has_the_gradient_of_its_own_batch_alone(monkeypatch):
     model, split = tiny_model(), digits_split()
-    cross_entropy, alone = torch.nn.functional.cross_entropy, []
-
-    def remember(logits, wanted):
-        loss = cross_entropy(logits, wanted)
-        alone.append(torch.autograd.grad(loss, model.output.bias, retain_graph=True)[0])
-        return loss
-
-    monkeypatch.setattr(script.F, "cross_entropy", remember)
+    alone = note_gradients(monkeypatch, script, "cross_entropy", model.output.bias)
     train_one_epoch(model, split)
     assert len(alone) > 2
     torch.testing.assert_close(model.output.bias.grad, alone[-1])
@@ -385,19 +378,9 @@ def test_evaluation_uses_no_dropout():
 
 def test_each_split_has_its_place(tmp_path, monkeypatch):
     """Train is learned from, validation chooses, and test is answered once, at the end."""
-    watched = Watched(script, monkeypatch, home=rp)
-    answered = note_calls(monkeypatch, rp, "answer")
-    compared = note_calls(monkeypatch, rp.rb, "pair_baselines")
-    script.main([*TINY, "--epochs", "2", "--clip", "0.7", "--output-dir", str(tmp_path)])
-    data = watched.data()
-    assert all(call.args[1] is data["train"] for call in watched.learned)
-    order = [data["val"], data["val"], data["test"]]
-    assert all(call.args[1] is split for call, split in zip(watched.evaluated, order))
-    assert len(watched.evaluated) == 3 and answered[0].args[1] is data["test"]
-    memory, asked, _ = compared[0].args
-    assert memory is data["train"].pairs and asked is data["test"].pairs
-    watched.assert_steps(clip=0.7)
-    watched.assert_new_batches_in_every_epoch()
+    flags = [*TINY, "--output-dir", str(tmp_path)]
+    watched = assert_translator_keeps_splits_apart(script, flags, monkeypatch)
+    assert all(call.args[1] is watched.data()["train"] for call in watched.learned)
 
 
 def test_training_starts_from_orthogonal_matrices_and_open_forget_gates():
