@@ -52,6 +52,7 @@ from torch import nn
 
 import rnn_baselines as rb
 import rnn_data as rd
+import rnn_texts as rt
 import rnn_utils as ru
 
 TUTORIAL = "04_simple_rnn"
@@ -448,22 +449,19 @@ def read_letter_by_letter(model, vocab, name: str) -> tuple[torch.Tensor, torch.
     return states[0].cpu(), probabilities.cpu()
 
 
-def label_names(model, about: dict, names: list[str]) -> list[tuple[str, float]]:
-    """The likeliest label of each name, and its probability."""
-    pairs = [(name, about["labels"][0]) for name in names]  # any label: nobody looks at it
-    split = encode(pairs, ru.Vocab(about["vocab"]), about["labels"], model.output.weight.device)
-    return ru.likeliest(predict_logits(model, split), about["labels"])
-
-
 def predict(model, about: dict, texts: list[str]) -> dict[str, dict]:
     """Print the best labels after each letter of each name; return {text: {label: probability}}."""
-    if ru.wants_table(texts):
-        read = functools.partial(read_name, folded=about["folded"])
-        return ru.print_table(texts, read, functools.partial(label_names, model, about))
     labels = about["labels"]
+    if rt.wants_table(texts):
+        read = functools.partial(read_name, folded=about["folded"])
+
+        def logits_of(names: list[str]) -> torch.Tensor:  # (N, L)
+            return predict_logits(model, rt.encode_texts(model, about, names, encode))
+
+        return rt.print_labels(texts, read, logits_of, labels)
     width = max(len(label) for label in labels)
     answers = {}
-    for text in ru.texts_asked(texts):
+    for text in rt.texts_asked(texts):
         name = read_name(text, about["folded"])
         if not name:
             raise ru.UserError(
@@ -538,8 +536,8 @@ def load_names(data, columns, folded, dataset, data_dir, offline, max_examples):
     pairs = sorted({(read_name(text, folded), label) for text, label in rows})
     pairs = [(name, label) for name, label in pairs if name]
     print(f"{'data':<10}{source}: {len(rows):,} lines, {len(pairs):,} different (name, label)")
-    rd.check_counts(pairs, source)
-    splits = split_by_name(rd.thin_out(pairs, max_examples))
+    rt.check_counts(pairs, source)
+    splits = split_by_name(rt.thin_out(pairs, max_examples))
     sizes = ", ".join(f"{len(part_pairs):,} {part}" for part, part_pairs in splits.items())
     print(f"{'split':<10}{sizes}; no name is in two of them")
     return splits, source, embedded
@@ -577,18 +575,6 @@ def load_model(path) -> tuple:
     return ru.load_model(path, TUTORIAL, NameClassifier, "vocab", "labels", "folded")
 
 
-def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
-    """Encode the splits; print the layers of the model and the first names."""
-    vocab = ru.Vocab(about["vocab"])
-    data = {}
-    for part, pairs in splits.items():
-        rd.check_labels([label for _, label in pairs], about["labels"], source)
-        data[part] = encode(pairs, vocab, about["labels"], model.output.weight.device)
-    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
-    ru.print_examples(data["train"], vocab, about["labels"], gap="")
-    return data
-
-
 def draw_figures(model, test: Split, about: dict, metrics: dict, lesson, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
@@ -598,14 +584,10 @@ def draw_figures(model, test: Split, about: dict, metrics: dict, lesson, folder,
     names = [name for name, is_right in zip(test.names, right) if is_right and 6 <= len(name) <= 10]
     figures = {
         "letter_by_letter": plot_letter_by_letter(model, vocab, labels, names[:3], title, plt),
-        "confusion_matrix": ru.plot_confusion(test.targets.cpu(), predicted.cpu(), labels, title),
+        "confusion_matrix": rt.plot_confusion(test.targets.cpu(), predicted.cpu(), labels, title),
         "gradients": plot_gradients(lesson, plt),
     }
-    history = metrics["history"]
-    if history:  # --eval-only has none
-        references = metrics["baselines"]
-        figures["training_curves"] = ru.plot_history(history, "nats per name", references, title)
-    ru.save_figures(figures, folder, show)
+    rt.save_figures(figures, metrics, "nats per name", title, folder, show)
 
 
 def main(argv=None) -> dict:
@@ -624,7 +606,7 @@ def main(argv=None) -> dict:
         model, about, best = load_model(args.path)
     else:
         model, about = build(splits, args.hidden_size, args.dropout, config)
-    data = introduce(model.to(device), about, splits, source)
+    data = rt.introduce(model.to(device), about, splits, source, encode, gap="")
     if not args.eval_only:
         history, best = train(
             model, data["train"], data["val"], args.epochs, args.lr, args.batch_size, args.clip,
