@@ -44,7 +44,6 @@ import functools
 import random
 import time
 from collections import Counter, defaultdict
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -109,21 +108,12 @@ def split_by_name(pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str
 # padded with 0 up to the longest, so that all names form one rectangle, and `lengths` keeps where
 # each name ends.  The whole data set fits in memory: a batch is a few rows of a tensor.
 # %%
-class Split(NamedTuple):
-    """One split as tensors."""
-
-    names: list[str]
-    inputs: torch.Tensor  # (N, T) letter indices, padded with 0 at the end
-    lengths: torch.Tensor  # (N,)
-    targets: torch.Tensor  # (N,) label indices
-
-
-def encode(pairs: list[tuple[str, str]], vocab: ru.Vocab, labels: list[str], device) -> Split:
-    """Turn (name, label) pairs into a Split."""
+def encode(pairs: list[tuple[str, str]], vocab: ru.Vocab, labels: list[str], device) -> rt.Split:
+    """Turn N (name, label) pairs into tensors."""
     names = [name for name, _ in pairs]
-    inputs, lengths = ru.pad_batch([vocab(name) for name in names])
-    targets = torch.tensor([labels.index(label) for _, label in pairs])
-    return Split(names, inputs.to(device), lengths.to(device), targets.to(device))
+    inputs, lengths = ru.pad_batch([vocab(name) for name in names])  # (N, T) and (N,)
+    targets = torch.tensor([labels.index(label) for _, label in pairs])  # (N,)
+    return rt.Split(names, inputs.to(device), lengths.to(device), targets.to(device))
 
 
 # %% [markdown]
@@ -231,7 +221,7 @@ class NameClassifier(nn.Module):
 # depends on the total number of steps, so runs with different `--epochs` differ from epoch 1.
 # %%
 def train_epoch(
-    model, split: Split, sampler, optimizer, epoch: int, epochs: int, lr: float, clip: float
+    model, split: rt.Split, sampler, optimizer, epoch: int, epochs: int, lr: float, clip: float
 ) -> tuple[float, float, float]:
     """Train on every name once; return the mean loss, the accuracy and the mean gradient norm."""
     model.train()
@@ -260,7 +250,7 @@ def train_epoch(
         loss_sum += loss.item() * len(rows)
         num_correct += (logits.argmax(dim=1) == targets).sum().item()
     ru.check_finite(loss_sum, epoch)
-    num_names = len(split.names)
+    num_names = len(split.texts)
     return loss_sum / num_names, num_correct / num_names, norm_sum / len(sampler)
 
 
@@ -275,14 +265,14 @@ def train_epoch(
 # language alone, and then the plain mean of the 18 values.
 # %%
 @torch.no_grad()
-def predict_logits(model, split: Split, batch_size: int = 512) -> torch.Tensor:
+def predict_logits(model, split: rt.Split, batch_size: int = 512) -> torch.Tensor:
     """Return the logits (N, L) of a split, with dropout off."""
     model.eval()
     batches = zip(split.inputs.split(batch_size), split.lengths.split(batch_size))
     return torch.cat([model(inputs, lengths) for inputs, lengths in batches])
 
 
-def evaluate(model, split: Split) -> dict[str, float]:
+def evaluate(model, split: rt.Split) -> dict[str, float]:
     """Measure loss (nats per name), accuracy and macro-F1 of a model on a split."""
     return rb.classification_scores(predict_logits(model, split), split.targets)
 
@@ -299,7 +289,7 @@ def evaluate(model, split: Split) -> dict[str, float]:
 # the weights still change, with dropout on.  Validation comes afterwards, with dropout off.
 # %%
 def train(
-    model, train_split: Split, val_split: Split, epochs: int, lr: float, batch_size: int,
+    model, train_split: rt.Split, val_split: rt.Split, epochs: int, lr: float, batch_size: int,
     clip: float, patience: int, seed: int, about: dict, path=None, save_model=False, resume=False,
 ) -> tuple[list[dict], dict]:  # fmt: skip
     """Train for up to `epochs`, and leave `model` with the weights of the best epoch.
@@ -350,7 +340,7 @@ def train(
 # Accuracies on 1,789 names also differ by luck: where the interval of the difference contains 0,
 # neither method is shown to be better.
 # %%
-def measure_test(model, test: Split, splits: dict[str, list], epoch: int) -> tuple[dict, dict]:
+def measure_test(model, test: rt.Split, splits: dict[str, list], epoch: int) -> tuple[dict, dict]:
     """Print and return the scores on test, and {baseline: accuracy}.  Nothing is chosen later."""
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -575,13 +565,13 @@ def load_model(path) -> tuple:
     return ru.load_model(path, TUTORIAL, NameClassifier, "vocab", "labels", "folded")
 
 
-def draw_figures(model, test: Split, about: dict, metrics: dict, lesson, folder, show) -> None:
+def draw_figures(model, test: rt.Split, about: dict, metrics: dict, lesson, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
     vocab, labels = ru.Vocab(about["vocab"]), about["labels"]
     predicted = predict_logits(model, test).argmax(dim=1)
     right = (predicted == test.targets).tolist()
-    names = [name for name, is_right in zip(test.names, right) if is_right and 6 <= len(name) <= 10]
+    names = [name for name, is_right in zip(test.texts, right) if is_right and 6 <= len(name) <= 10]
     figures = {
         "letter_by_letter": plot_letter_by_letter(model, vocab, labels, names[:3], title, plt),
         "confusion_matrix": rt.plot_confusion(test.targets.cpu(), predicted.cpu(), labels, title),

@@ -92,10 +92,11 @@ def load_reviews(data, columns, dataset, data_dir, offline, max_examples, max_le
     labels = sorted({label for _, label in splits["train"]})
     if len(labels) > 2:
         raise ru.UserError(f"{source}: {labels[2][:40]!r} is a third label; use chapter 07 for it")
-    splits = rt.hold_out(splits, source, test=0.1, val=0.1)
+    rt.hold_out(splits, source, test=0.1, val=0.1)
     splits = {part: rt.thin_out(pairs, max_examples) for part, pairs in splits.items()}
+    sizes = ", ".join(f"{len(splits[part]):,} {part}" for part in ("train", "val", "test"))
     longer = np.mean([len(words) > max_length for words, _ in splits["test"]])
-    rt.print_sizes(splits, source, f"longer than {max_length} words: {longer:.0%} of test")
+    print(f"{'data':<10}{source}: {sizes}; longer than {max_length} words: {longer:.0%} of test")
     return splits, source, embedded
 
 
@@ -284,8 +285,6 @@ def train_epoch(
 
 # %% [markdown]
 # ### Evaluation
-# Reviews of similar length go through the network together, which saves time on padding.
-#
 # For two labels, softmax of the scores (0, z) is (1 - sigmoid(z), sigmoid(z)).  So the scores of
 # chapter 04 serve here as well: put a column of zeros before z.
 # %%
@@ -294,7 +293,8 @@ def predict_logits(model, split: rt.Split, batch_size: int = 256) -> torch.Tenso
     """Return the logits (N,) of a split, in its order, with dropout off."""
     model.eval()
     logits = torch.zeros(len(split.texts), device=split.inputs.device)
-    # The longest come first: each batch then fits into the memory that the one before has freed.
+    # Reviews of similar length go together, which saves padding.  The longest come first: each
+    # batch then fits into the memory that the one before has freed.
     for rows in split.lengths.argsort(descending=True).split(batch_size):
         lengths = split.lengths[rows]  # (B,)
         logits[rows] = model(split.inputs[rows, : lengths.max()], lengths)
@@ -315,9 +315,7 @@ def evaluate(model, split: rt.Split) -> dict[str, float]:
 # ### The training loop
 # The epoch with the best validation accuracy is kept (marked `*`); the lower loss decides a tie.
 # Late in training, accuracy and loss may both rise: fewer mistakes, each made with more certainty.
-#
-# At first, training looks worse than validation: its figures are averages over an epoch in which
-# the weights still change, with words hidden.  Validation comes afterwards, with none hidden.
+# (Why training looks worse than validation at first: see chapter 04.)
 # %%
 def train(
     model, train_split: rt.Split, val_split: rt.Split, epochs: int, lr: float, batch_size: int,

@@ -104,12 +104,13 @@ def load_texts(data, columns, dataset, data_dir, offline, max_examples, max_leng
     read = functools.partial(read_words, source=data)
     splits, source, embedded = rt.load_texts(name, read, data, columns, dataset, data_dir, offline)
     splits = {part: rt.thin_out(pairs, max_examples) for part, pairs in splits.items()}
-    splits = rt.hold_out(splits, source, test=0.1, val=0.05)
+    rt.hold_out(splits, source, test=0.1, val=0.05)
     num_cut = 0
     for part, pairs in splits.items():
         num_cut += sum(len(words) > max_length for words, _ in pairs)
         splits[part] = [(rt.keep_both_ends(words, max_length), label) for words, label in pairs]
-    rt.print_sizes(splits, source, f"{num_cut:,} texts cut to {max_length} words")
+    sizes = ", ".join(f"{len(splits[part]):,} {part}" for part in ("train", "val", "test"))
+    print(f"{'data':<10}{source}: {sizes}; {num_cut:,} texts cut to {max_length} words")
     return splits, source, embedded
 
 
@@ -234,10 +235,8 @@ class TextClassifier(nn.Module):
 # ### One epoch
 # The six lines of chapter 04, with two additions.
 #
-# - **Accumulated gradients.**  Is there too little memory for a batch of 64?  `--batch-size 16
-#   --accumulate-steps 4` makes the same update from four batches of 16.  `backward()` *adds* to the
-#   gradients that are there.  Divide each part by the size of the whole: then the four gradients
-#   add up to the gradient of one mean.
+# - **Accumulated gradients**, as in chapter 05.  `--batch-size 16 --accumulate-steps 4` makes the
+#   update of `--batch-size 64`, from the gradients of four small batches.
 # - **Label smoothing** (Szegedy et al. 2016).  All labels share a tenth of the target.  So the
 #   network need not become ever surer of questions that it has learned by heart.  The loss that we
 #   report is without it, as in validation.
@@ -324,9 +323,11 @@ def train(
         )
         val = evaluate(model, val_split)
         history.append({
-            "epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy,
+            "epoch": epoch,
+            "train_loss": train_loss, "train_accuracy": train_accuracy,
             "val_loss": val["loss"], "val_accuracy": val["accuracy"],
-            "val_macro_f1": val["macro_f1"], "seconds": round(time.perf_counter() - started, 3),
+            "val_macro_f1": val["macro_f1"],
+            "seconds": round(time.perf_counter() - started, 3),
         })  # fmt: skip
         if val["loss"] < best["loss"]:
             best = {"epoch": epoch, "loss": val["loss"], "weights": ru.snapshot(model)}
@@ -502,12 +503,13 @@ def parse_args(argv=None) -> argparse.Namespace:
 # A new question brings new words, which are read as `<unk>`.  To train the vector of `<unk>`, leave
 # words that occur once in train out of the vocabulary: in TREC, more than half of all words.
 # %%
-def build(splits: dict, hidden_size, num_layers, dropout, direction, config: dict) -> tuple:
+def build(splits: dict[str, list], config: dict) -> tuple:
     """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
     vocab = ru.Vocab.build([words for words, _ in splits["train"]], min_freq=2, max_size=10_000)
     labels = sorted({label for pairs in splits.values() for _, label in pairs})
-    sizes = {"vocab_size": len(vocab), "num_labels": len(labels), "hidden_size": hidden_size}
-    sizes.update(num_layers=num_layers, dropout=dropout, direction=direction)
+    sizes = {"vocab_size": len(vocab), "num_labels": len(labels)}
+    for name in ("hidden_size", "num_layers", "dropout", "direction"):
+        sizes[name] = config[name]
     about = {"config": config, "sizes": sizes, "vocab": vocab.get_itos(), "labels": labels}
     return TextClassifier(**sizes), about
 
@@ -547,6 +549,19 @@ def draw_figures(model, test: rt.Split, labels: list[str], metrics: dict, folder
     rt.save_figures(figures, metrics, "nats per text", title, folder, show)
 
 
+def run_lesson(splits, config: dict, device, write, folder, no_plots: bool, show: bool) -> dict:
+    """Train the models of the lesson; `write` its metrics, save its figure, return the metrics."""
+    model, about = build(splits, config)
+    data = rt.encode_splits(model.to(device), about, splits, "embedded")
+    vocab = ru.Vocab(about["vocab"])
+    results, reader = direction_lesson(data, vocab, about["labels"], config["seed"])
+    metrics = write({"lesson": results})
+    if not no_plots:
+        figure = plot_word_by_word(reader, data["test"], [0], about["labels"], "", show)
+        ru.save_figures({"direction": figure}, folder, show)
+    return metrics
+
+
 def main(argv=None) -> dict:
     args = parse_args(argv)
     if ru.answers_alone(args, args.predict):
@@ -558,23 +573,15 @@ def main(argv=None) -> dict:
         args.data, args.columns, args.dataset, args.data_dir, args.offline, args.max_examples,
         args.max_length,
     )  # fmt: skip
+    write = functools.partial(ru.write_metrics, args, TUTORIAL, source, embedded)
+    if args.lesson:
+        return run_lesson(splits, config, device, write, args.output_dir, args.no_plots, args.show)
+
     history = []
     if args.eval_only:
         model, about, best = load_model(args.path)
     else:
-        model, about = build(
-            splits, args.hidden_size, args.num_layers, args.dropout, args.direction, config
-        )
-    if args.lesson:
-        data = rt.encode_splits(model.to(device), about, splits, source)
-        labels = about["labels"]
-        results, reader = direction_lesson(data, ru.Vocab(about["vocab"]), labels, args.seed)
-        metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {"lesson": results})
-        if not args.no_plots:
-            figure = plot_word_by_word(reader, data["test"], [0], labels, "", args.show)
-            ru.save_figures({"direction": figure}, args.output_dir, args.show)
-        return metrics
-
+        model, about = build(splits, config)
     data = rt.introduce(model.to(device), about, splits, source)
     if not args.eval_only:
         history, best = train(
@@ -583,7 +590,7 @@ def main(argv=None) -> dict:
             args.save_model, args.resume,
         )  # fmt: skip
     test, baselines = measure_test(model, data["test"], splits, best["epoch"], args.compare)
-    metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
+    metrics = write({
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
         "items_per_epoch": len(splits["train"]), "baselines": baselines, "test": test,
     })  # fmt: skip

@@ -1,6 +1,6 @@
 """rnn_texts: labelled texts, for the chapters that classify them.
 
-    1  Data      load_texts, hold_out, set_aside, thin_out, check_counts, check_labels
+    1  Data      load_texts, hold_out, set_aside, thin_out, check_counts
     2  Tensors   Split, keep_both_ends, encode, encode_splits, encode_texts, introduce
     3  Answers   texts_asked, wants_table, print_table, print_labels
     4  Figures   plot_confusion, save_figures
@@ -17,7 +17,7 @@ import collections
 import math
 import random
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -49,23 +49,12 @@ def load_texts(name: str, read: Callable, data, columns, asked, data_dir, offlin
     return {"train": sorted(label_of.items())}, data, False
 
 
-def hold_out(splits: dict[str, list], source: str, test: float, val: float) -> dict[str, list]:
-    """Set aside these shares of train for test, then for val, where a source has no such split.
-
-    Raises UserError where a label is too rare for that.
-    """
+def hold_out(splits: dict[str, list], source: str, test: float, val: float) -> None:
+    """Where a source has no split for test, then for val, take this share of train for it."""
     check_counts(splits["train"], source)
-    splits = dict(splits)
     for part, share in {"test": test, "val": val}.items():
         if part not in splits:
             splits["train"], splits[part] = set_aside(splits["train"], share)
-    return splits
-
-
-def print_sizes(splits: dict[str, list], source: str, note: str) -> None:
-    """Print how many texts each split has."""
-    sizes = ", ".join(f"{len(splits[part]):,} {part}" for part in ("train", "val", "test"))
-    print(f"{'data':<10}{source}: {sizes}; {note}")
 
 
 def set_aside(rows: list[tuple], share: float, least: int = 1) -> tuple[list, list]:
@@ -87,20 +76,14 @@ def set_aside(rows: list[tuple], share: float, least: int = 1) -> tuple[list, li
 
 
 def thin_out(rows: list[tuple], max_examples: int | None, least: int = 10) -> list[tuple]:
-    """For --max-examples: about so many of [(x, label), ...], each label's share kept.
-
-    A label keeps at least `least` of its rows.
-    """
+    """About `max_examples` of [(x, label), ...]: a share of each label, `least` rows at least."""
     if not max_examples or max_examples >= len(rows):
         return list(rows)
     return set_aside(rows, max_examples / len(rows), least)[1]
 
 
 def check_counts(rows: Sequence[tuple], source: str, least: int = 3) -> None:
-    """Raise UserError where a label has fewer than `least` distinct examples.
-
-    `rows` are distinct (text, label) pairs.  Each label needs one to train, validate and test.
-    """
+    """Raise UserError where there is one label, or one with fewer than `least` distinct texts."""
     counts = collections.Counter(label for _, label in rows)
     if len(counts) < 2:
         raise ru.UserError(f"{source}: a classifier needs at least two labels")
@@ -111,17 +94,9 @@ def check_counts(rows: Sequence[tuple], source: str, least: int = 3) -> None:
         raise ru.UserError(f"{source}: {what}: {remedy}")
 
 
-def check_labels(found: Iterable[str], known: Sequence[str], source: str) -> None:
-    """Raise UserError where a label is `found` in `source` that is not `known` to a model."""
-    unknown = set(found) - set(known)
-    if unknown:
-        what = f"the label {min(unknown)[:40]!r} is not one that the model knows"
-        raise ru.UserError(f"{source}: {what}: {', '.join(known)}")
-
-
 # %% ---- 2. Tensors -----------------------------------------------------------------
 class Split(NamedTuple):
-    """One split as tensors, with the texts that they were made from."""
+    """The texts of one split, and their tensors."""
 
     texts: list  # N lists of tokens
     inputs: torch.Tensor  # (N, T) token indices, padded with 0 at the end
@@ -130,10 +105,7 @@ class Split(NamedTuple):
 
 
 def keep_both_ends(tokens: Sequence[str], max_length: int | None) -> Sequence[str]:
-    """Cut a long text to its first and last `max_length` / 2 tokens; None keeps all.
-
-    Reviewers say what they think in the beginning and at the end; the middle tells the story.
-    """
+    """Cut a long text to its first and last `max_length` / 2 tokens; None keeps all."""
     if max_length is None or len(tokens) <= max_length:
         return tokens
     head = (max_length + 1) // 2
@@ -149,9 +121,7 @@ def encode(pairs: Sequence[tuple], vocab: ru.Vocab, labels: list[str], device) -
     return Split(texts, inputs.to(device), lengths.to(device), targets.to(device))
 
 
-def encode_splits(
-    model, about: dict, splits: dict[str, list], source: str, encode: Callable = encode
-) -> dict:
+def encode_splits(model, about: dict, splits: dict, source: str, encode=encode) -> dict:
     """Encode the splits of a source for a model, on its device: {name: Split}.
 
     Texts longer than the `max_length` that the model was trained with keep both ends.  A chapter
@@ -162,21 +132,22 @@ def encode_splits(
     device = next(model.parameters()).device
     data = {}
     for part, pairs in splits.items():
-        check_labels([label for _, label in pairs], about["labels"], source)
+        unknown = {label for _, label in pairs} - set(about["labels"])
+        if unknown:
+            what = f"the label {min(unknown)[:40]!r} is not one that the model knows"
+            raise ru.UserError(f"{source}: {what}: {', '.join(about['labels'])}")
         cut = [(keep_both_ends(tokens, max_length), label) for tokens, label in pairs]
         data[part] = encode(cut, vocab, about["labels"], device)
     return data
 
 
-def encode_texts(model, about: dict, texts: list, encode: Callable = encode):
+def encode_texts(model, about: dict, texts: list, encode=encode) -> Split:
     """The same for a list of texts that have no labels yet: the targets say nothing."""
     pairs = [(tokens, about["labels"][0]) for tokens in texts]
     return encode_splits(model, about, {"asked": pairs}, "", encode)["asked"]
 
 
-def introduce(
-    model, about: dict, splits: dict[str, list], source: str, encode: Callable = encode, gap=" "
-) -> dict:
+def introduce(model, about: dict, splits: dict, source: str, encode=encode, gap=" ") -> dict:
     """Encode the splits; print the layers of the model and the first texts.
 
     `gap` stands between two tokens.  Returns {name: Split}, see encode_splits.
@@ -235,13 +206,8 @@ def print_table(texts: Sequence[str], read: Callable, answer_all: Callable) -> d
     return table
 
 
-def print_labels(
-    texts: Sequence[str], read: Callable, logits_of: Callable, labels: Sequence[str]
-) -> dict[str, str]:
-    """Print such a table with the likeliest label of each text.
-
-    `logits_of` gives the logits (N, L) of a list of N texts in tokens.
-    """
+def print_labels(texts, read: Callable, logits_of: Callable, labels: Sequence[str]) -> dict:
+    """Print such a table of likeliest labels; `logits_of` gives logits (N, L) for N texts."""
 
     def answer_all(known: list) -> list[tuple[str, float]]:
         best = logits_of(known).softmax(dim=1).max(dim=1)
@@ -271,8 +237,7 @@ def plot_confusion(targets, predicted, labels: Sequence[str], title: str):
 
 def save_figures(figures: dict, metrics: dict, unit: str, title: str, folder, show: bool) -> None:
     """Save the figures, and with them that of the training, if there was one; losses in `unit`."""
-    if metrics["history"]:  # --eval-only has none
-        figures["training_curves"] = ru.plot_history(
-            metrics["history"], unit, metrics["baselines"], title
-        )
+    history = metrics["history"]
+    if history:  # --eval-only has none
+        figures["training_curves"] = ru.plot_history(history, unit, metrics["baselines"], title)
     ru.save_figures(figures, folder, show)

@@ -485,7 +485,8 @@ def reviews_of_05(path) -> tuple:
 def questions_of_07(data, loaded_from=LOADED_FROM) -> tuple:
     script = chapter["07"]
     splits, _, embedded = script.load_texts(data, *loaded_from, 9)
-    model, about = script.build(splits, 4, 1, 0.0, "both", {"data": data, "max_length": 9})
+    config = {"hidden_size": 4, "num_layers": 1, "dropout": 0, "direction": "both", "max_length": 9}
+    model, about = script.build(splits, config)
     tensors = rt.encode_splits(model, about, splits, str(data))
     assert not embedded
     return splits, tensors, about

@@ -6,6 +6,7 @@ import io
 import sys
 
 import pytest
+import torch
 
 import rnn_texts as rt
 import rnn_utils as ru
@@ -32,10 +33,25 @@ def test_thinning_out_keeps_the_shares_and_some_of_each_label():
     assert rt.thin_out(rows, None) == rt.thin_out(rows, 5000) == rows
 
 
+def test_only_what_a_source_lacks_is_held_out_and_a_rare_label_is_refused():
+    rows = [(n, "ab"[n % 2]) for n in range(200)]
+    splits = {"train": list(rows)}
+    rt.hold_out(splits, "mine.csv", test=0.1, val=0.05)
+    assert [len(splits[part]) for part in ("train", "val", "test")] == [170, 10, 20]
+    assert sorted(splits["train"] + splits["val"] + splits["test"]) == rows
+    splits = {"train": list(rows), "test": rows[:3]}
+    rt.hold_out(splits, "mine.csv", test=0.1, val=0.1)
+    assert [len(splits[part]) for part in ("train", "val", "test")] == [180, 20, 3]
+    with pytest.raises(ru.UserError, match=r"mine\.csv: the label 'b' needs at least 3 .* has 2"):
+        rt.hold_out({"train": [*rows[::2], *rows[1:4:2]]}, "mine.csv", 0.1, 0.1)
+
+
 def test_a_label_that_the_model_does_not_know_is_named_with_its_source():
-    rt.check_labels(["a", "b", "a"], ["a", "b", "c"], "mine.csv")
+    about = {"vocab": ["<unk>", "x"], "labels": ["a", "b", "c"], "config": {}}
+    model = torch.nn.Linear(1, 1)  # which device?
+    rt.encode_splits(model, about, {"test": [(["x"], label) for label in "aba"]}, "mine.csv")
     with pytest.raises(ru.UserError, match=r"mine\.csv: the label 'd' .*: a, b, c"):
-        rt.check_labels(["a", "d"], ["a", "b", "c"], "mine.csv")
+        rt.encode_splits(model, about, {"test": [(["x"], label) for label in "ad"]}, "mine.csv")
 
 
 @pytest.mark.parametrize("length", range(1, 9))
