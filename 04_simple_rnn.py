@@ -106,13 +106,14 @@ def split_by_name(pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str
 # ### From letters to numbers
 # A vocabulary numbers the letters, the most frequent first: "abe" -> [2, 12, 4].  Short names are
 # padded with 0 up to the longest, so that all names form one rectangle, and `lengths` keeps where
-# each name ends.  The whole data set fits in memory: a batch is a few rows of a tensor.
+# each name ends.  The whole data set fits in memory: a batch is a few rows of a tensor.  `rt.Split`
+# is a tuple with names for its parts: `texts`, `inputs`, `lengths` and `targets`.
 # %%
 def encode(pairs: list[tuple[str, str]], vocab: ru.Vocab, labels: list[str], device) -> rt.Split:
     """Turn N (name, label) pairs into tensors."""
     names = [name for name, _ in pairs]
-    inputs, lengths = ru.pad_batch([vocab(name) for name in names])  # (N, T) and (N,)
-    targets = torch.tensor([labels.index(label) for _, label in pairs])  # (N,)
+    inputs, lengths = ru.pad_batch([vocab(name) for name in names])  # (N, T) indices, and (N,)
+    targets = torch.tensor([labels.index(label) for _, label in pairs])  # (N,) label indices
     return rt.Split(names, inputs.to(device), lengths.to(device), targets.to(device))
 
 

