@@ -569,7 +569,8 @@ def load_model(path) -> tuple:
 def draw_figures(model, test: rt.Split, about: dict, metrics: dict, lesson, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
-    vocab, labels = ru.Vocab(about["vocab"]), about["labels"]
+    vocab = ru.Vocab(about["vocab"])
+    labels = about["labels"]
     predicted = predict_logits(model, test).argmax(dim=1)
     right = (predicted == test.targets).tolist()
     names = [name for name, is_right in zip(test.texts, right) if is_right and 6 <= len(name) <= 10]

@@ -58,7 +58,7 @@ def hold_out(splits: dict[str, list], source: str, test: float, val: float) -> N
 
 
 def set_aside(rows: list[tuple], share: float, least: int = 1) -> tuple[list, list]:
-    """Part [(x, label), ...] in (the rest, the rows set aside), both in the order of `rows`.
+    """Part [(x, label), ...] in the rest and the rows set aside, both in their old order.
 
     Set aside is `share` of the rows of each label, and `least` of them at least.
     """
