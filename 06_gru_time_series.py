@@ -183,14 +183,13 @@ class HandWrittenGRU(nn.Module):
         return torch.stack(states, dim=1), h_t[None]  # (B, T, H), (1, B, H)
 
     @classmethod
-    @torch.no_grad()
     def from_torch(cls, gru: nn.GRU) -> HandWrittenGRU:
-        """The same cell as a one-layer nn.GRU, which stacks r, z and n in the same order."""
-        cell = cls(gru.input_size, gru.hidden_size).to(gru.weight_hh_l0.device)
-        cell.W_x.weight.copy_(gru.weight_ih_l0)
-        cell.W_h.weight.copy_(gru.weight_hh_l0)
-        cell.W_x.bias.copy_(gru.bias_ih_l0)
-        cell.W_h.bias.copy_(gru.bias_hh_l0)
+        """A cell with the weights of a one-layer nn.GRU, which stacks r, z and n in this order."""
+        cell = cls(gru.input_size, gru.hidden_size)
+        cell.W_x.weight = gru.weight_ih_l0
+        cell.W_h.weight = gru.weight_hh_l0
+        cell.W_x.bias = gru.bias_ih_l0
+        cell.W_h.bias = gru.bias_hh_l0
         return cell
 
 
@@ -476,8 +475,7 @@ def plot_forecast(series: rd.Series, now: np.ndarray, answers: np.ndarray, plt):
 
 def draw_figures(model, series, test: Split, metrics, answers, folder, show) -> None:
     plt = ru.get_pyplot(show)
-    scores = {"GRU": metrics["test"]}
-    scores.update(metrics["baseline_scores"])
+    scores = {"GRU": metrics["test"]} | metrics["baseline_scores"]
     title = "How does the error grow with the distance?  (test)"
     figures = {
         "forecast": plot_forecast(series, test.now, answers, plt),
@@ -494,9 +492,7 @@ def draw_figures(model, series, test: Split, metrics, answers, folder, show) -> 
 # %% [markdown]
 # ## 5. Command line and main
 # %%
-def load_series(
-    data, column, features, date_column, dataset, num_steps, season, seed, window
-) -> rd.Series:
+def load_series(data, column, features, date_column, dataset, num_steps, season, seed, window):
     """The user's table `data`, else the series `dataset`; each stretch must hold a window."""
     if data:
         series = rd.own_series(data, column, features, date_column, season)
