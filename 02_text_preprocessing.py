@@ -70,8 +70,7 @@ NUM_NEGATIVES = 5  # K
 # accent.  An apostrophe can be straight or curly.  To a program these are different tokens, and
 # each gets a part of the evidence.  Unicode form NFC is the spelling with one code point.
 #
-# Each sentence is kept once.  A sentence in both train and held-out text would make unknown words
-# look rarer than they are.
+# Each sentence is kept once.  In both parts, it would make unknown words look rarer than they are.
 # %%
 def normalise(text: str) -> str:
     """Return the text in Unicode form NFC, with straight quotes, without outer spaces."""
@@ -305,8 +304,7 @@ def compare_with_groups(vectors: torch.Tensor, vocab: ru.Vocab, groups: list[lis
 
 # %% [markdown]
 # ### Into the network
-# The file holds all that a model needs, and it loads without trusting its author: tensors and
-# plain types, no code.
+# The file holds all that a model needs: tensors and plain types, no code.  So it is safe to load.
 #
 # **Pitfall.**  <pad> is not silence: an RNN updates its state on padding too.  So `h_n` is the
 # state after the padding.  Each sentence's own last state is at `lengths - 1`.

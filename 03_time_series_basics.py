@@ -142,8 +142,7 @@ def describe_stationarity(prices: np.ndarray) -> dict[str, list[float]]:
 # inside one stretch, so no training window holds a value of a later stretch.  (Some books leave a
 # gap between the stretches as well.  It is not needed against leaks, and costs data.)
 #
-# `rd.split_by_time` gives three slices: the first 70 % of the steps train, the next 15 % validate,
-# and the last 15 % test.
+# `rd.split_by_time` gives three slices: 70 % of the steps train, then 15 % validate, 15 % test.
 #
 # ### Scaling
 # Networks learn best from numbers around 0 and of size 1: tanh is flat beyond 3.

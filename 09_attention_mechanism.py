@@ -163,8 +163,7 @@ class Attention(nn.Module):
 # read (Vaswani et al. 2017).  One step of Adam changes each number by about the learning rate.
 # After the multiplication by sqrt(E), the change is sqrt(E) times as large.
 #
-# The product with the V x E table costs most.  So the last line of `forward` keeps the f_t of real
-# tokens only.
+# The product with the V x E table costs most.  So `forward` keeps the f_t of real tokens only.
 #
 # Here the decoder asks *after* its step, with d_t (Luong).  All target words are known in
 # training, so one call runs all steps, and one product of matrices asks all T questions.
@@ -290,9 +289,8 @@ def train_epoch(
 
 # %% [markdown]
 # ### Evaluation
-# The same two measures on pairs that take no part in training.  With teacher forcing the decoder
-# reads the right tokens, so "forced accuracy" does not say how good its own sentences are.  BLEU
-# says that, once, on the test.
+# Loss and accuracy on pairs that take no part in training.  The decoder reads the right tokens, so
+# "forced accuracy" does not say how good its own sentences are.  BLEU says that, once, on test.
 # %%
 @torch.no_grad()
 def evaluate(model, split: rp.PairSplit) -> dict[str, float]:
@@ -416,8 +414,7 @@ def train(
 # As in chapter 08: the source unchanged, the target of the most similar source in training, and
 # with `--compare` the same network without attention.
 #
-# BLEU here is computed on lower-case words of our own tokeniser.  Do not compare it with
-# published figures.
+# Our BLEU is computed on lower-case words of our own: do not compare it with published figures.
 #
 # ## 4. Looking inside
 # ### Where does the decoder look?
@@ -473,8 +470,7 @@ def plot_alignments(examples: list[tuple], title: str, plt):
 # ### What is attention worth?
 # The same network without it: the same encoder, pairs, seed and schedule.  The weights of the
 # scores are missing, and the readout is smaller, for there is no context to read.  Compare the
-# scores by source length: one vector has to hold the whole sentence, and the longer it is, the more
-# is lost.
+# scores by source length: the longer a sentence, the more of it is lost in one vector.
 #
 # **Misconception: "With attention length does not matter."**  It matters less.  Numbers longer
 # than any in training (`--task reverse`) remain a problem of their own.

@@ -43,7 +43,6 @@ import functools
 import math
 import re
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -61,9 +60,8 @@ UNK = 0  # the index of every unknown symbol
 # %% [markdown]
 # ## 1. Data
 # The data is one long text.  A symbol is a character or, with `--level word`, a word or a
-# punctuation mark together with the space before it.  Nothing is thrown away: the symbols,
-# joined together, are the text again, line breaks and all.  So generated words need no rules
-# for spaces.
+# punctuation mark together with the space before it.  Nothing is thrown away: joined together,
+# the symbols are the text again.  So generated words need no rules for spaces.
 # %%
 def tokenize(text: str, level: str) -> list[str]:
     """Cut a text into characters (level "char") or words (level "word")."""
@@ -134,8 +132,7 @@ def make_streams(ids: torch.Tensor, num_streams: int, steps: int) -> tuple:
 # Predicting the next symbol is classification: V classes, and a prediction at every step.  The
 # layers are those of chapter 05.  Two things are new.
 #
-# - The state comes in as an argument and goes out as a result.  The caller decides what a
-#   sequence continues.
+# - The state comes in as an argument and goes out as a result: the caller decides what goes on.
 # - There are V scores at *every* step, because every symbol has a next one.  The state at step t
 #   has read only x_1 to x_t, so no prediction sees its own target.
 #
@@ -177,13 +174,13 @@ class LanguageModel(nn.Module):
 # %% [markdown]
 # ## 3. Training and evaluation
 # ### Truncated back-propagation through time
-# The state is carried from one chunk to the next, so the network can remember more than a chunk.
+# In the other chapters every sequence starts from zeros.  Here the state goes on from one chunk to
+# the next, so the network can remember more than a chunk.  (With `--stateless` every chunk starts
+# from zeros, and you can see how much the carried state helps.)
+#
 # But the state is *detached*: it keeps its numbers and loses its history.  The gradient stops at
 # the border of the chunk.  Without this cut, each update would go back to the first letter of the
 # book, and all steps since then would have to stay in memory.
-#
-# In the other chapters every sequence starts from zeros.  Only here the state goes on.  With
-# `--stateless` every chunk starts from zeros, and you can see how much the carried state helps.
 #
 # **Pitfall.**  If the state is always carried, the network almost never meets the zeros that every
 # prompt starts from.  Then it writes nonsense at first: "DACXBY?AQjQ?TXp".  So one chunk in 50,
@@ -267,8 +264,7 @@ def evaluate(model, ids: torch.Tensor, steps: int = 2000) -> dict[str, float]:
 # %% [markdown]
 # ### The training loop
 # It is the loop of chapter 04.  The best epoch has the least validation loss.  The lines that the
-# network writes (below the table's rows) show what it has learned so far: first which letters are
-# frequent, then words, then lines of a play.
+# network writes show what it has learned: first frequent letters, then words, then lines of a play.
 # %%
 def train(
     model, inputs, targets, val_ids, vocab, epochs: int, lr: float, sequence_length: int,
@@ -314,9 +310,8 @@ def train(
 # %% [markdown]
 # ### What the network has to beat
 # Counting.  An n-gram model predicts the next symbol from the n - 1 symbols before it: how often
-# did each symbol follow them in the training text?  Long contexts say more, but most of them are
-# rare, so all orders are mixed ("modified Kneser-Ney", explained in `rb.kneser_ney`).  The order n
-# is chosen on validation, as the network's epoch is.
+# did each symbol follow them in the training text?  Most long contexts are rare, so all orders are
+# mixed (`rb.kneser_ney` explains it).  The order n is chosen on validation, like the epoch.
 # %%
 def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, float]]:
     """Bits per symbol of the unigram and of the best n-gram model: {"val" or "test": {name}}."""
@@ -333,12 +328,16 @@ def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, fl
     return {part: {"unigram": of[1], f"{best}-gram": of[best]} for part, of in bits.items()}
 
 
-def measure_test(model, data: dict, vocab, level: str, epoch: int) -> tuple[dict, dict]:
-    """Print and return the scores on test, and the baselines.  Nothing is chosen after this."""
+def measure_test(model, data: dict, vocab, level: str, epoch: int, length: int) -> tuple:
+    """Print and return scores, baselines and ladder; and the n-gram models' bits on validation.
+
+    Nothing is chosen after this.  The ladder's texts are twice `length` symbols long.
+    """
     test = evaluate(model, data["test"])
     ngrams = baselines(data, len(vocab), level)
     ru.print_test(test, ngrams["test"], "bits", f"epoch {epoch}, chosen on validation")
-    return test, ngrams
+    ladder = temperature_ladder(model, vocab, data, 2 * length)
+    return {"test": test, "baselines": ngrams["test"], "ladder": ladder}, ngrams["val"]
 
 
 # %% [markdown]
@@ -384,11 +383,8 @@ def next_probabilities(logits, temperature: float = 1.0, top_k: int = 0, top_p: 
 # stay in force in the caller's code between two symbols.  The decorator ends it at every yield.
 # %%
 @torch.no_grad()
-def generate(
-    model, vocab, prompt: list[int], length: int, seed: int, temperature: float = 1.0,
-    top_k: int = 0, top_p: float = 1.0,
-) -> Iterator[str]:  # fmt: skip
-    """Yield `length` symbols that follow the indices in `prompt`; dropout is off afterwards."""
+def generate(model, vocab, prompt, length: int, seed: int, temperature=1.0, top_k=0, top_p=1.0):
+    """Yield `length` symbols that follow the list of indices `prompt`; switches dropout off."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     device = model.output.bias.device
@@ -412,9 +408,8 @@ def encode_prompt(prompt: str, vocab, level: str) -> list[int]:
 
 
 def write_samples(
-    model, about: dict, prompt: str | None, num_samples: int | None, length: int, seed: int,
-    temperature: float, top_k: int, top_p: float,
-) -> list[str]:  # fmt: skip
+    model, about: dict, prompt, num_samples, length: int, seed: int, temperature, top_k, top_p
+) -> list[str]:
     """Print texts symbol by symbol as they arise, one where no number is given; return them."""
     torch.set_num_threads(1)  # one symbol is too little work to share
     vocab = ru.Vocab(about["vocab"])
@@ -442,12 +437,10 @@ def write_line(model, vocab, length: int = 80, temperature: float = 0.8) -> str:
 # ### Writing or reciting?
 # A network can lower its loss by memorising passages.  So we measure, at several temperatures:
 #
-# - **distinct-n** (Li et al. 2016): the share of different groups of n words among all of them.
-#   A text that repeats itself has few.
+# - **distinct-n** (Li et al. 2016): the share of different groups of n words; repetition lowers it.
 # - **the longest copy**: the longest piece that is in the training text, letter for letter.
 #
-# People repeat themselves and quote, too.  So the last row measures unseen text of the same
-# length.
+# People repeat themselves and quote, too.  So the last row measures unseen text of this length.
 # %%
 def distinct_n(text: str, n: int) -> float:
     """The share of different n-grams among all n-grams of words."""
@@ -470,8 +463,7 @@ def longest_copy(text: str, source: str) -> str:
 
 def temperature_ladder(model, vocab, data: dict, length: int) -> list[dict]:
     """Write at each temperature and measure what is new in it; the last row is unseen text."""
-    temperatures = (0.3, 0.6, 0.8, 1.0, 1.3)
-    texts = {str(t): write_line(model, vocab, length, t) for t in temperatures}
+    texts = {str(t): write_line(model, vocab, length, t) for t in (0.3, 0.6, 0.8, 1.0, 1.3)}
     texts["unseen text"] = decode(data["val"][1 : length + 1], vocab)[:length]
     print(f"\nWriting or reciting?  {length:,} characters at each temperature")
     print("temperature  distinct-1  distinct-2  longest copy of the training text")
@@ -570,9 +562,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         parser, epochs=5, lr=4e-3, batch_size=16, clip=1, patience=4, hidden_size=384, dropout=0
     )
     add = parser.add_argument_group("data").add_argument
-    datasets = ("auto", "shakespeare", "code", "embedded")
     auto = "auto: shakespeare, or embedded data where it is not available; code: Python's library"
-    add("--dataset", choices=datasets, default="auto", help=auto)
+    add("--dataset", choices=("auto", "shakespeare", "code", "embedded"), default="auto", help=auto)
     add("--data", metavar="PATH", help="your own text: a file, or a folder of them")
     add("--max-chars", type=ru.at_least(1), default=2_000_000, help="use the first N characters")
     ru.add_checkpoint_flags(parser, TUTORIAL)
@@ -651,14 +642,13 @@ def main(argv=None) -> dict:
             model, inputs, targets, data["val"], vocab, args.epochs, args.lr, args.sequence_length,
             args.clip, args.patience, args.stateless, about, args.path, args.save_model, args.resume
         )  # fmt: skip
-    test, ngrams = measure_test(model, data, vocab, args.level, best["epoch"])
+    measured, counted = measure_test(model, data, vocab, args.level, best["epoch"], args.max_length)
     metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
-        "items_per_epoch": inputs.numel(), "test": test, "baselines": ngrams["test"],
-        "ladder": temperature_ladder(model, vocab, data, 2 * args.max_length),
+        "items_per_epoch": inputs.numel(), **measured,
     })  # fmt: skip
     if not args.no_plots:
-        draw_figures(model, vocab, data["val"], metrics, ngrams["val"], args.output_dir, args.show)
+        draw_figures(model, vocab, data["val"], metrics, counted, args.output_dir, args.show)
     write(model, about)
     return metrics
 
@@ -679,7 +669,6 @@ if __name__ == "__main__":
 # 3. Explain a failure: take the line with `detach` out of `train_epoch`.  What does PyTorch say,
 #    in which update, and why not in the first?
 # 4. Modify the code: let `generate` remember its last 50 symbols and lower the logit of each of
-#    them, except spaces, by 1 before `next_probabilities`.  What happens to distinct-2 at
-#    temperature 0.3, and to the line breaks?
+#    them, except spaces, by 1.  What happens to distinct-2 at temperature 0.3, and to line breaks?
 # 5. An open question: this model takes more than 2 bits a character.  People who guess English
 #    text need about 1 (Shannon 1951).  What do they know that this network does not?
