@@ -18,7 +18,6 @@ The number      2.14 bits per character of unseen Shakespeare (seed 0).  Countin
     data      shakespeare: chars: 948,085 train, 55,768 val, 111,540 test
     epoch   train loss   grad norm   val loss   val bits   seconds
         after 0 updates: 'JnCq!-?AYjYdTXpxSFJORcPcUz sMX?!3OoPvHYgGdFxQEuO:3UPTytu3GSsBKJ ...
-        after 300 updates: "JACRBUCARHY:\\nI'ctlight chall, had of loged the dove sheur shate ...
         5        1.263        0.29      1.407      2.030  ...
         after 4,625 updates: "Jushing a father's death, as what he loved\\nMy uncle, yet the ...
     test      loss 1.4840   bits 2.1409   perplexity 4.4105   (epoch 5, chosen on validation)
@@ -95,11 +94,6 @@ def cut(sequence) -> dict:
 # **Pitfall.**  A text may itself contain the letters `<unk>` (Penn Treebank does).  Those are
 # ordinary characters.  We recognise an unknown symbol by its index, never by its spelling.
 # %%
-def encode(parts: dict, vocab: ru.Vocab, device) -> dict[str, torch.Tensor]:
-    """Number the symbols of each part: {part: (N,) indices}."""
-    return {part: torch.tensor(vocab(symbols)).to(device) for part, symbols in parts.items()}
-
-
 def decode(ids: torch.Tensor, vocab: ru.Vocab) -> str:
     """The text of (N,) indices, with the one character U+FFFD for each unknown symbol."""
     symbols = vocab.get_itos()
@@ -186,8 +180,7 @@ class LanguageModel(nn.Module):
 # prompt starts from.  Then it writes nonsense at first: "DACXBY?AQjQ?TXp".  So one chunk in 50,
 # chosen at random, starts from zeros.
 #
-# Six of the lines are those of chapter 04.  The lines about `state` are new.  The loss is the mean
-# over all B * T predictions of the chunk.
+# Six of the lines are those of chapter 04.  The lines about `state` are new.
 # %%
 RESTART = 0.02
 EARLY = (0, 100, 300)  # updates of the first epoch before which the network writes a line
@@ -217,7 +210,7 @@ def train_epoch(
             state = None
         logits, (h, c) = model(chunk_inputs, state)  # (B, T, V); h and c (1, B, H)
         state = (h.detach(), c.detach())
-        loss = F.cross_entropy(logits.flatten(0, 1), chunk_targets.flatten())
+        loss = F.cross_entropy(logits.flatten(0, 1), chunk_targets.flatten())  # mean of all B * T
         optimizer.zero_grad()
         loss.backward()
         norm_sum += ru.clip_gradients(model.parameters(), clip)
@@ -596,7 +589,8 @@ def introduce(model, about: dict, parts: dict) -> tuple:
     Returns the vocabulary, {part: (N,) indices}, and the inputs and targets (B, L).
     """
     vocab = ru.Vocab(about["vocab"])
-    data = encode(parts, vocab, model.output.weight.device)
+    device = model.output.weight.device
+    data = {part: torch.tensor(vocab(symbols)).to(device) for part, symbols in parts.items()}
     steps = about["config"]["sequence_length"]
     inputs, targets = make_streams(data["train"], about["config"]["batch_size"], steps)
     ru.print_layers(model, inputs[:, :steps])

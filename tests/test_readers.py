@@ -513,9 +513,9 @@ def streams_of_10(path, level="char", max_chars: int = 100_000) -> tuple:
     """From the file, or folder, to the numbers of its symbols."""
     script = chapter["10"]
     parts, source, embedded = script.load_parts(str(path), "auto", None, True, max_chars, level, 7)
-    _, about = script.build(parts, source, level, 4, 0.0, {})
-    data = script.encode(parts, ru.Vocab(about["vocab"]), "cpu")
-    inputs, targets = script.make_streams(data["train"], 2, 3)
+    config = {"sequence_length": 3, "batch_size": 2}
+    model, about = script.build(parts, source, level, 4, 0.0, config)
+    _, data, inputs, targets = script.introduce(model, about, parts)
     assert not embedded
     return data, inputs, targets, about["vocab"]
 
