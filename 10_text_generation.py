@@ -187,9 +187,8 @@ EARLY = (0, 100, 300)  # updates of the first epoch before which the network wri
 
 
 def train_epoch(
-    model, inputs, targets, optimizer, vocab, epoch: int, epochs: int, lr: float,
-    sequence_length: int, clip: float, stateless: bool = False,
-) -> tuple[float, float, list]:  # fmt: skip
+    model, inputs, targets, optimizer, vocab, epoch, epochs, lr, sequence_length, clip, stateless
+) -> tuple[float, float, list]:
     """Read the streams (B, L) once; return mean loss, mean norm and [(updates, line written)]."""
     model.train()
     chunks = list(zip(inputs.split(sequence_length, dim=1), targets.split(sequence_length, dim=1)))

@@ -658,7 +658,7 @@ def test_a_careless_reader_is_found_out(read, complaint, tmp_path):
 def test_lines_of_standard_input_may_be_anything(count, monkeypatch, capsys):
     """`--predict -` in 08 and `--translate -` in 09 answer every line that has a word in it."""
     asked = []
-    vocabs = [ru.Vocab(tokens) for tokens in rp.build_vocabs([(("red", "a"), ("rouge",))])]
+    vocabs = [ru.Vocab([*ru.SPECIALS, *words]) for words in (("a", "red"), ("rouge",))]
 
     def ask() -> None:
         lines = ru.texts_asked(["-"])

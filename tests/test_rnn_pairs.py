@@ -105,16 +105,32 @@ def test_outside_of_a_table_a_text_without_a_token_is_an_error_and_each_answer_i
         rp.answer_texts([" "], copy_up_to_3, ABOUT, "cpu")
 
 
+def curve_of(lengths, right, level: str, longer: bool) -> dict:
+    """The curve of sources of these lengths, whose answers are right or wrong."""
+    pairs = [(tuple("1" * n), ("1",)) for n in lengths]
+    data = {"test": rp.encode_pairs(pairs, VOCAB, VOCAB)}
+    if longer:
+        data["longer"] = rp.encode_pairs(pairs[:1], VOCAB, VOCAB)
+    answers = {n: 5 if is_right else 6 for n, is_right in zip(lengths, right)}  # "1" or "2"
+
+    def decode(sources, _):
+        written = torch.full((len(sources), 2), ru.EOS)
+        written[:, 0] = answers[sources.shape[1]]
+        return written, torch.zeros(len(sources))
+
+    about = {**ABOUT, "levels": [level, level]}
+    return rp.score_by_length(data, "test", decode, about)[1]
+
+
 def test_scores_by_length_groups_and_leaves_out_small_groups():
-    pairs = [(tuple("a" * n), ("x",)) for n in (1, 4, 5, 8, 8, 9)]
-    outputs = [("x",), ("y",), ("x",), ("x",), ("y",), ("x",)]
-    each = rp.scores_by_length(pairs, outputs, "characters", each=True)
-    assert list(each) == [1, 4, 5, 8, 9] and each[8] == 0.5
-    backwards = rp.scores_by_length(pairs[::-1], outputs[::-1], "words", each=True)
-    assert list(backwards) == [1, 4, 5, 8, 9] and backwards[1] == 100.0
-    grouped = rp.scores_by_length(pairs * 7, outputs * 7, "characters", each=False)
+    lengths = [1, 4, 5, 8, 7, 9]
+    right = [True, False, True, True, False, True]
+    for level, best in (("characters", 1.0), ("words", 100.0)):
+        each = curve_of(lengths, right, level, longer=True)
+        assert list(each) == [1, 4, 5, 7, 8, 9] and each[8] == best and each[7] == 0.0
+    grouped = curve_of(lengths * 7, right * 7, "characters", longer=False)
     assert grouped == {6: pytest.approx(2 / 3)}  # 14 of 1 to 4 and 7 of 9 to 12 are too few
-    more = rp.scores_by_length(pairs * 10, outputs * 10, "characters", each=False)
+    more = curve_of(lengths * 10, right * 10, "characters", longer=False)
     assert more == {2: 0.5, 6: pytest.approx(2 / 3)}
 
 
