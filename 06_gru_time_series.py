@@ -252,9 +252,7 @@ class Forecaster(nn.Module):
 # Is it right to shuffle the windows?  *Within* the training stretch, yes: all of it is past.
 # Shuffling before the split is the mistake (03 measures it).
 # %%
-def train_epoch(
-    model, split: Split, optimizer, epoch: int, epochs: int, lr: float, batch_size: int, clip: float
-) -> tuple[float, float]:
+def train_epoch(model, split, optimizer, epoch, epochs, lr, batch_size, clip) -> tuple:
     """Train on every window once; return the mean loss and the mean gradient norm."""
     model.train()
     batches = torch.randperm(len(split.inputs)).to(split.inputs.device).split(batch_size)
