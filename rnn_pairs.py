@@ -273,9 +273,16 @@ def score_test(
     level = about["levels"][1]
     measure = main_measure(level)
     pairs = data["test"].pairs
+    sources = [source for source, _ in pairs]
+    targets = [target for _, target in pairs]
     outputs, curve = score_by_length(data, "test", decode, about, beam_size)
-    scores = {**scores, **rb.sequence_scores(outputs, [target for _, target in pairs])}
-    baselines = rb.pair_baselines(data["train"].pairs, pairs, measure)
+    scores = scores | rb.sequence_scores(outputs, targets)
+    # Two answers without a network.  A copy of the source has names and numbers right.
+    remembered = rb.translation_memory(data["train"].pairs, sources)
+    baselines = {
+        "source unchanged": rb.sequence_scores(sources, targets)[measure],
+        "translation memory": rb.sequence_scores(remembered, targets)[measure],
+    }
     ru.print_test(scores, baselines, measure.replace("_", " "), note)
     print_answers(pairs, outputs, _gap(level))
     print_by_length(curve, "test", level)

@@ -11,6 +11,7 @@ import torch
 import rnn_data as rd
 import rnn_pairs as rp
 import rnn_utils as ru
+from rnn_baselines import bleu
 
 VOCAB = ru.Vocab([*ru.SPECIALS, *"0123456789"])
 ABOUT = {"vocabs": [VOCAB.get_itos()] * 2, "levels": ["characters", "characters"]}
@@ -141,6 +142,28 @@ def test_longer_sources_are_scored_too_where_there_are_some():
     data["longer"] = rp.encode_pairs(pairs_of("12345", "9999"), VOCAB, VOCAB)
     outputs, curve = rp.score_by_length(data, "test", copy_up_to_3, ABOUT)
     assert len(outputs) == 3 and curve == {2: 1.0, 3: 1.0, 4: 0.0, 5: 0.0}
+
+
+@pytest.mark.parametrize("level", ["characters", "words"])
+def test_the_test_is_compared_with_the_source_itself_and_the_most_similar_source(level, capsys):
+    texts = {"train": [("12", "3"), ("45", "6")], "test": [("17", "3"), ("48", "48")]}
+    data = {}
+    for part, pairs in texts.items():
+        pairs = [(tuple(source), tuple(target)) for source, target in pairs]
+        data[part] = rp.encode_pairs(pairs, VOCAB, VOCAB)
+    about = {**ABOUT, "levels": [level, level]}
+    found, outputs = rp.score_test(data, copy_up_to_3, {"loss": 2.0}, about, "a note")
+    assert outputs == [("1", "7"), ("4", "8")] and found["test"]["loss"] == 2.0
+    assert found["test"]["exact_match"] == 0.5 and "a note" in capsys.readouterr().out
+    measured = {"source unchanged": 0.5, "translation memory": 0.5}
+    if level == "words":
+        right = [tuple("3"), tuple("48")]
+        measured = {
+            "source unchanged": bleu(outputs, right),
+            "translation memory": bleu([("3",), ("6",)], right),
+        }
+        assert measured["source unchanged"] > measured["translation memory"]
+    assert found["baselines"] == measured
 
 
 @pytest.mark.parametrize(
