@@ -120,7 +120,8 @@ def fibonacci_digits(length: int) -> list[int]:
 #   0 1, 2 3 and 4 5, and mixes the two sequences up.
 # - Symbols such as letters come as indices, one whole number per step: "abca" is 0, 1, 2, 0, of
 #   shape (T,).  Or V different symbols come as one-hot vectors of V numbers: (T, V), here (4, 3).
-# - **Pitfall.**  A plain mean of a batch counts the zeros of padding.  Sum and count under the mask.
+# - **Pitfall.**  A plain mean of a batch counts the zeros of the padding.  Sum under the mask,
+#   and divide by the number of real steps.
 # %%
 def show_batches(sequences: list[np.ndarray], batch_size: int) -> dict[str, float]:
     """Print the shapes of the first batch; return what padding does to its mean."""
