@@ -77,10 +77,7 @@ def normalise(text: str) -> str:
 
 
 def load_sentences(data, dataset, data_dir, offline, seed: int, max_examples=None) -> tuple:
-    """Return distinct sentences in random order, the groups of words, and the source.
-
-    Only embedded sentences have groups.  `data` is a UTF-8 text file, one sentence per line.
-    """
+    """Return distinct sentences in random order, groups of words (if embedded), and the source."""
     source = Path(data).name if data else dataset
     if data:
         sentences = rd.read_text(data).splitlines()
@@ -107,7 +104,8 @@ def load_sentences(data, dataset, data_dir, offline, seed: int, max_examples=Non
 # index is a name, not a quantity: word 7 is not more than word 3.  Two indices are special: 0,
 # <pad>, fills short sentences up; 1, <unk>, stands for every word that is not in the vocabulary.
 #
-# The vocabulary is built on train only: words of held-out text alone must stay unknown, as in use.
+# The vocabulary is built on train only.  A word that occurs in held-out text alone must stay
+# unknown, as it will be when the model is used.
 #
 # A few words make up most of a text, and most words are rare.  Zipf's law: the word of rank r
 # occurs about 1/r as often as the first.  So leaving out rare words makes the embedding much
@@ -165,10 +163,8 @@ def compare_batches(sentences, batch_size: int, seed: int) -> tuple[dict, dict]:
     print(mask[:, :14].long())
     lengths = torch.tensor([len(sentence) for sentence in sentences])  # (N,)
     at_random = torch.randperm(len(lengths)).split(batch_size)
-    batches = {
-        "random": [rows.tolist() for rows in at_random],
-        "bucketed": list(ru.BucketBatchSampler(lengths, batch_size, seed=seed)),
-    }
+    batches = {"random": [rows.tolist() for rows in at_random]}
+    batches["bucketed"] = list(ru.BucketBatchSampler(lengths, batch_size, seed=seed))
     share = {}
     for name, parts in batches.items():
         cells = sum(len(rows) * int(lengths[rows].max()) for rows in parts)
