@@ -213,12 +213,12 @@ def skipgram_pairs(sentences: list[torch.Tensor], window: int = 3) -> torch.Tens
 # All u start at 0, so all scores start at 0: each pair is as likely real as drawn.
 # **Pitfall.**  If every v were 0 as well, all gradients would be 0, and nothing would ever move.
 # %%
-def train_skipgram(sentences, vocab_size: int, epochs: int, device) -> torch.Tensor:
+def train_skipgram(sentences, source: str, vocab_size: int, epochs: int, device) -> torch.Tensor:
     """Train on the pairs of words in these sentences; return the vectors (V, E) on the CPU."""
-    pairs = skipgram_pairs(sentences)  # (P, 2)
+    pairs = skipgram_pairs(sentences[:SAMPLE])  # (P, 2)
     if vocab_size < 10 or len(pairs) == 0:
         advice = "lower --min-freq, raise --max-vocab or give more text"
-        raise ru.UserError(f"{vocab_size - 2} words are too few to learn from; {advice}")
+        raise ru.UserError(f"{source}: {vocab_size - 2} words are too few to learn from; {advice}")
     print(f"\nSkip-gram: {len(pairs):,} pairs of words")
     centres = nn.Embedding(vocab_size, EMBEDDING_SIZE).to(device)  # v
     contexts = nn.Embedding(vocab_size, EMBEDDING_SIZE).to(device)  # u
@@ -485,7 +485,7 @@ def main(argv=None) -> dict:
     sentences, cut = numericalise(tokens, vocab, num_train, args.max_length)
     batches, padding = compare_batches(sentences, args.batch_size, args.seed)
     lookup_is_one_hot_product(sentences[:16], len(vocab))
-    vectors = train_skipgram(sentences[:num_train][:SAMPLE], len(vocab), args.epochs, device)
+    vectors = train_skipgram(sentences[:num_train], source, len(vocab), args.epochs, device)
     known = known_groups(groups, vocab)
     embeddings = {"neighbours": show_neighbours(vectors, vocab, args.words, known)}
     if groups:

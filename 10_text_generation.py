@@ -15,7 +15,6 @@ The number      2.14 bits per character of unseen Shakespeare (seed 0).  Countin
 
     python 10_text_generation.py              # 5 minutes on one slow core
 
-    data      shakespeare: chars: 948,085 train, 55,768 val, 111,540 test
     epoch   train loss   grad norm   val loss   val bits   seconds
         after 0 updates: 'JnCq!-?AYjYdTXpxSFJORcPcUz sMX?!3OoPvHYgGdFxQEuO:3UPTytu3GSsBKJ ...
         5        1.263        0.29      1.407      2.030  ...
@@ -105,12 +104,10 @@ def decode(ids: torch.Tensor, vocab: ru.Vocab) -> str:
 # ### Streams
 # We cut the training text into B streams of equal length.  All streams are read side by side, T
 # symbols at a time.  Row b of a chunk continues row b of the chunk before, so the state after
-# one chunk is exactly the state before the next.
+# one chunk is exactly the state before the next.  The target of a symbol is the one that follows.
 #
 #     stream 1   First Citizen:|Befor  /  e we proceed any fur  /  ther, hear me speak.  / ...
 #     stream 2   e is|rather to have   /  my hat than my heart  /  , I will practise|th  / ...
-#
-# The target of each symbol is the symbol that follows it.
 # %%
 def make_streams(ids: torch.Tensor, num_streams: int, steps: int) -> tuple:
     """(N,) indices -> inputs and targets (B, L), L a multiple of `steps`; the rest is not used."""
@@ -233,9 +230,8 @@ def train_epoch(
 # Bits: the mean length of a symbol in a file that is compressed with this model.  Perplexity: the
 # network is as unsure as if it had to choose among so many equally likely symbols.
 #
-# **Pitfall.**  With `--level word` all rare words are one symbol, `<unk>`, which is easier to
-# guess than the words themselves.  The smaller the vocabulary, the lower the perplexity.  Compare
-# it only where the vocabulary is the same.
+# **Pitfall.**  With `--level word` all rare words are one symbol, `<unk>`, which is easy to guess.
+# A smaller vocabulary lowers the perplexity.  Compare it only where the vocabulary is the same.
 #
 # The state is carried through the whole split, also for a model trained with `--stateless`.  So
 # the length of the pieces does not change the result.
@@ -321,11 +317,8 @@ def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, fl
 
 
 def measure_test(model, data: dict, vocab, level: str, epoch: int, length: int) -> tuple:
-    """Print and return scores, baselines and ladder; and the n-gram models' bits on validation.
-
-    Nothing is chosen after this.  The ladder's texts are twice `length` symbols long.
-    """
-    test = evaluate(model, data["test"])
+    """Print and return all measures; return the n-gram models' bits on validation, too."""
+    test = evaluate(model, data["test"])  # nothing is chosen after this
     ngrams = baselines(data, len(vocab), level)
     ru.print_test(test, ngrams["test"], "bits", f"epoch {epoch}, chosen on validation")
     ladder = temperature_ladder(model, vocab, data, 2 * length)
@@ -343,14 +336,13 @@ def measure_test(model, data: dict, vocab, level: str, epoch: int, length: int) 
 # - **top-k** keeps the k likeliest symbols.
 # - **top-p** (the "nucleus", Holtzman et al. 2020) keeps the fewest symbols that together have
 #   probability p: few where the network is sure, many where it is not.
-#
-# A symbol is excluded by the logit -inf: softmax turns it into probability 0.
 # %%
 def next_probabilities(logits, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0):
     """(V,) logits -> (V,) probabilities.  top_k 0 and top_p 1 exclude nothing."""
     if temperature == 0:
         return F.one_hot(logits.argmax(), len(logits)).float()
     logits = (logits - logits.max()) / temperature  # the largest is 0, so nothing overflows
+    # A symbol is excluded by the logit -inf: softmax turns it into probability 0.
     if top_k:
         least = logits.topk(min(top_k, len(logits))).values[-1]
         logits = logits.masked_fill(logits < least, -math.inf)
@@ -366,10 +358,9 @@ def next_probabilities(logits, temperature: float = 1.0, top_k: int = 0, top_p: 
 # %% [markdown]
 # **Autoregressive** means: each symbol that is chosen becomes the next input.  The first input is
 # the prompt, all at once; after that, one symbol at a time.  The state holds everything written
-# so far, so a step costs the same however long the text has grown.
-#
-# The model does not plan a sentence.  It chooses one symbol, and cannot take it back.  A symbol
-# of the prompt that training has not seen is read as `<unk>`.
+# so far, so a step costs the same however long the text has grown.  The model does not plan a
+# sentence.  It chooses one symbol, and cannot take it back.  A symbol of the prompt that training
+# has not seen is read as `<unk>`.
 #
 # **Pitfall.**  `generate` yields symbols as they arise.  A `with torch.no_grad():` inside it would
 # stay in force in the caller's code between two symbols.  The decorator ends it at every yield.
@@ -380,7 +371,6 @@ def generate(model, vocab, prompt, length: int, seed: int, temperature=1.0, top_
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     device = model.output.bias.device
-    symbols = vocab.get_itos()
     inputs = torch.tensor([prompt], device=device)  # (1, T)
     state = None
     for _ in range(length):
@@ -389,7 +379,7 @@ def generate(model, vocab, prompt, length: int, seed: int, temperature=1.0, top_
         logits[UNK] = -math.inf  # "something rare" cannot be written down
         p = next_probabilities(logits, temperature, top_k, top_p)
         index = torch.multinomial(p, 1, generator=generator)  # (1,)
-        yield symbols[int(index)]
+        yield vocab.lookup_token(int(index))
         inputs = index[None].to(device)  # (1, 1)
 
 
@@ -446,10 +436,8 @@ def longest_copy(text: str, source: str) -> str:
     longest = ""
     for start in range(len(text)):
         # A piece that starts here matters only if it is longer than the longest so far.
-        end = start + len(longest) + 1
-        while end <= len(text) and text[start:end] in source:
-            longest = text[start:end]
-            end += 1
+        while start + len(longest) < len(text) and text[start : start + len(longest) + 1] in source:
+            longest = text[start : start + len(longest) + 1]
     return longest
 
 
@@ -525,10 +513,8 @@ def load_parts(data, dataset, data_dir, offline, max_chars, level, needed) -> tu
     count = len(parts["train"])
     needed = max(200, needed)
     if count < needed:
-        raise ru.UserError(
-            f"{source}: {count:,} {level}s to train on, and one chunk of each stream takes "
-            f"{needed:,}; give more text, or reduce --batch-size or --sequence-length"
-        )
+        what = f"{source}: {count:,} {level}s to train on; a chunk of each stream takes {needed:,}"
+        raise ru.UserError(f"{what}; give more text, or reduce --batch-size or --sequence-length")
     sizes = f"{count:,} train, {len(parts['val']) - 1:,} val, {len(parts['test']) - 1:,} test"
     print(f"{'data':<10}{source}: {level}s: {sizes}")
     return parts, source, embedded
@@ -573,8 +559,7 @@ def build(parts: dict, source: str, level: str, hidden_size, dropout, config: di
     sizes = {"vocab_size": len(vocab), "hidden_size": hidden_size, "dropout": dropout}
     if level == "word":
         sizes.update(embedding_size=hidden_size, tied=True)
-    model = LanguageModel(**sizes)
-    return model, {"config": config, "sizes": sizes, "vocab": vocab.get_itos()}
+    return LanguageModel(**sizes), {"config": config, "sizes": sizes, "vocab": vocab.get_itos()}
 
 
 def load_model(path) -> tuple:
@@ -654,8 +639,7 @@ if __name__ == "__main__":
 # ## Exercises
 # 1. Predict, then run: after a run with `--save-model`, write from
 #    `--path models/10_text_generation.pt --prompt "ROMEO:"` with `--temperature 0`, 0.5 and 1.5.
-#    Which text repeats itself, and which misspells?  Which rows of the table "Writing or
-#    reciting?" of that run pointed there?
+#    Which text repeats itself, which misspells?  Which rows of "Writing or reciting?" said so?
 # 2. Change one flag: `--stateless`.  How many symbols has a prediction read on average, in
 #    training, with `--sequence-length 64`, and with 16?  The validation loss is measured with a
 #    state that is carried on all the same.  In which of the two runs does it rise more, and why?

@@ -297,7 +297,7 @@ def test_skip_gram_starts_undecided_and_draws_by_frequency_to_the_power_of_three
     drawn = note_calls(monkeypatch, torch, "multinomial")
     monkeypatch.setattr(torch.optim, "Adam", lambda weights, lr: torch.optim.SGD(weights, lr=1e-9))
     sentences = [torch.tensor([2, 3]), torch.tensor([3, 2]), torch.tensor([2, 4])]
-    script.train_skipgram(sentences, 10, 1, "cpu")
+    script.train_skipgram(sentences, "a text", 10, 1, "cpu")
     frequencies = [0, 0, 3**0.75, 2**0.75, 1, 0, 0, 0, 0, 0]
     assert drawn[0].args[0].tolist() == pytest.approx(frequencies)
     undecided = (1 + script.NUM_NEGATIVES) * math.log(2)  # each pair is as likely real as drawn
