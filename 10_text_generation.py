@@ -165,9 +165,10 @@ class LanguageModel(nn.Module):
 # %% [markdown]
 # ## 3. Training and evaluation
 # ### Truncated back-propagation through time
-# In the other chapters every sequence starts from zeros.  Here the state goes on from one chunk to
-# the next, so the network can remember more than a chunk.  (With `--stateless` every chunk starts
-# from zeros, and you can see how much the carried state helps.)
+# Six of the lines are those of chapter 04.  The lines about `state` are new.  In the other chapters
+# every sequence starts from zeros.  Here the state goes on from one chunk to the next, so the
+# network can remember more than a chunk.  (With `--stateless` every chunk starts from zeros, and
+# you can see how much the carried state helps.)
 #
 # But the state is *detached*: it keeps its numbers and loses its history.  The gradient stops at
 # the border of the chunk.  Without this cut, each update would go back to the first letter of the
@@ -176,8 +177,6 @@ class LanguageModel(nn.Module):
 # **Pitfall.**  If the state is always carried, the network almost never meets the zeros that every
 # prompt starts from.  Then it writes nonsense at first: "DACXBY?AQjQ?TXp".  So one chunk in 50,
 # chosen at random, starts from zeros.
-#
-# Six of the lines are those of chapter 04.  The lines about `state` are new.
 # %%
 RESTART = 0.02
 EARLY = (0, 100, 300)  # updates of the first epoch before which the network writes a line
