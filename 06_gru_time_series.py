@@ -55,6 +55,7 @@ import rnn_data as rd
 import rnn_utils as ru
 
 TUTORIAL = "06_gru_time_series"
+NOISE = 0.2  # standard deviation of the noise on the sine, in its units
 
 
 # %% [markdown]
@@ -70,9 +71,6 @@ TUTORIAL = "06_gru_time_series"
 #   is chaos: the series never repeats, and small errors grow.
 # - **stock** is real: Google's share price on 1,047 trading days.
 # %%
-NOISE = 0.2
-
-
 def make_sine(num_steps: int, seed: int) -> np.ndarray:
     """Return (T,) values: a trend, waves of 24 and of 12.42 steps, and noise."""
     t = np.arange(num_steps)
@@ -465,8 +463,7 @@ def plot_forecast(series: rd.Series, now: np.ndarray, answers: np.ndarray, plt):
         axes.set(ylabel=series.name, title=f"steps ahead: {k}")
         axes.tick_params(axis="x", labelsize=8)
     rows[1].set_xlabel("time (start of the test stretch)")
-    handles, _ = rows[0].get_legend_handles_labels()
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle("Does the forecast meet the truth?")
     return figure
 
@@ -575,10 +572,9 @@ def introduce(model, about: dict, series: rd.Series) -> tuple[Scaler, dict[str, 
     if trained_on not in (None, series.name):  # --eval-only on another table
         print(f"{'':<10}the network was trained on {trained_on!r}")
     length = about["config"]["sequence_length"]
-    horizon = about["sizes"]["horizon"]
     splits = {}
     for part, stretch in rd.split_by_time(len(z)).items():
-        splits[part] = make_windows(z, stretch, length, horizon)
+        splits[part] = make_windows(z, stretch, length, about["sizes"]["horizon"])
         steps = f"steps {stretch.start:,} to {stretch.stop - 1:,}"
         print(f"{'':<10}{part}: {steps}, {len(splits[part].now):,} windows")
     window = " ".join(f"{z:+.2f}" for z in splits["train"].inputs[0, -4:, 0].tolist())
@@ -593,9 +589,8 @@ def predict(model, about: dict, best: dict, series: rd.Series, steps: int | None
     if steps is None:  # not asked
         return None
     length = about["config"]["sequence_length"]
-    horizon = about["sizes"]["horizon"]
-    if steps > horizon:  # nobody has measured how far to trust it there
-        what = f"--forecast {steps}: this network forecasts {horizon} steps"
+    if steps > about["sizes"]["horizon"]:  # nobody has measured how far to trust it there
+        what = f"--forecast {steps}: this network forecasts {about['sizes']['horizon']} steps"
         raise ru.UserError(f"{what}; train one with --horizon {steps}")
     rows = np.array(series.values[-length:])  # (L, I)
     if len(rows) < length:
