@@ -182,7 +182,7 @@ class HandWrittenGRU(nn.Module):
 
     @classmethod
     def from_torch(cls, gru: nn.GRU) -> HandWrittenGRU:
-        """A cell with the weights of a one-layer nn.GRU, which stacks r, z and n in this order."""
+        """A cell that shares the weights of a one-layer nn.GRU: r, z and n are stacked alike."""
         cell = cls(gru.input_size, gru.hidden_size)
         cell.W_x.weight = gru.weight_ih_l0
         cell.W_h.weight = gru.weight_hh_l0

@@ -409,7 +409,7 @@ def train(
 # As in chapter 08: the source unchanged, the target of the most similar source in training, and
 # with `--compare` the same network without attention.
 #
-# Our BLEU is computed on lower-case words of our own: do not compare it with published figures.
+# BLEU here uses lower-case words of our own tokeniser.  Do not compare it with published figures.
 #
 # ## 4. Looking inside
 # ### Where does the decoder look?

@@ -123,7 +123,7 @@ def make_streams(ids: torch.Tensor, num_streams: int, steps: int) -> tuple:
 # Predicting the next symbol is classification: V classes, and a prediction at every step.  The
 # layers are those of chapter 05.  Two things are new.
 #
-# - The state comes in as an argument and goes out as a result: the caller decides what goes on.
+# - The state comes in as an argument and goes out as a result.  The caller says what to continue.
 # - There are V scores at *every* step, because every symbol has a next one.  The state at step t
 #   has read only x_1 to x_t, so no prediction sees its own target.
 #

@@ -34,7 +34,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import rnn_utils as ru
 
-chapter = importlib.import_module("10_text_generation")  # `import` takes no digit in front
+chapter = importlib.import_module("10_text_generation")  # `import` refuses a digit in front
 
 
 # %% [markdown]
@@ -103,7 +103,7 @@ def require_bfloat16(model, device: torch.device) -> None:
 # a copy of the whole model, reads its own streams and carries its own state.  During `backward`,
 # DistributedDataParallel (DDP) replaces every gradient by its mean over all processes.  So all
 # take the same step, and the copies stay equal although no weight is sent.  All shares are equal,
-# so the mean of their means is the mean of the batch: but for rounding, four learn the same as one.
+# so the mean of their means is the mean of the batch.  Up to rounding, four learn the same as one.
 # %%
 RANK = int(os.environ.get("RANK", 0))
 NUM_PROCESSES = int(os.environ.get("WORLD_SIZE", 1))
