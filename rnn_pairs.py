@@ -1,10 +1,5 @@
 """rnn_pairs: (source, target) pairs of token sequences, for the chapters that translate.
 
-    1  Data       sentence_pairs, split_pairs
-    2  Tensors    PairSplit, encode_pairs, build, load_model, introduce
-    3  Answers    answer, answer_texts, score_test, score_by_length, plot_by_length
-    4  Flags      add_flags, check_task
-
 `about` is what a checkpoint says of a model besides its weights: {"config", "sizes", "vocabs",
 "levels"}, the last two one for sources and one for targets.  `decode` stands for a chapter's own
 way to write answers: (B, S) sources of one length and their lengths (B,) go in, and (B, T) tokens
