@@ -16,7 +16,6 @@ The RNN has H hidden units, and each step brings I numbers:
     python 01_sequence_basics.py                 # 15 s on a laptop, one core used
 
     Does the peak come before the trough?
-      guessing   50.0% of 4,000 new sequences
       bag        50.0% of 4,000 new sequences
       rnn        99.5% of 4,000 new sequences
     Which symbol came first, `delay` steps ago?  Guessing: 25.0%
@@ -120,8 +119,7 @@ def fibonacci_digits(length: int) -> list[int]:
 #   they are in, into a box of another shape.  Of [[0, 1, 2], [3, 4, 5]] it makes the pairs
 #   0 1, 2 3 and 4 5, and mixes the two sequences up.
 # - Symbols such as letters come as indices, one whole number per step: "abca" is 0, 1, 2, 0, of
-#   shape (T,).  Or they come as one-hot vectors of V numbers per step, for V different symbols:
-#   (T, V), here (4, 3).
+#   shape (T,).  Or V different symbols come as one-hot vectors of V numbers: (T, V), here (4, 3).
 # - **Pitfall.**  A plain mean of a batch counts the zeros of the padding.  Sum under the mask,
 #   and divide by the number of real steps.
 # %%
@@ -420,6 +418,16 @@ def plot_recall(results: dict[int, list[float]], max_updates: int, plt):
     return figure
 
 
+def draw_figures(groups, network, recall: dict, max_updates: int, device, folder, show) -> None:
+    plt = ru.get_pyplot(show)
+    figures = {
+        "patterns": plot_patterns(groups, plt),
+        "hidden_states": plot_hidden_states(network, device, plt),
+        "recall": plot_recall(recall, max_updates, plt),
+    }
+    ru.save_figures(figures, folder, show)
+
+
 # %% [markdown]
 # ## 5. Command line and main
 # %%
@@ -450,9 +458,7 @@ def read_sequences(path) -> list[np.ndarray]:
 
 def load_sequences(data, rng) -> dict[str, list[np.ndarray]]:
     """Return the user's own sequences, if any, and 64 of each pattern."""
-    groups = {}
-    if data:
-        groups["your data"] = read_sequences(data)
+    groups = {"your data": read_sequences(data)} if data else {}
     for pattern in PATTERNS:
         lengths = rng.integers(16, 49, size=64)
         groups[pattern] = [make_sequence(pattern, int(length), rng) for length in lengths]
@@ -492,13 +498,7 @@ def main(argv=None) -> dict:
         "order_tasks": {"peak before trough?": accuracies}, "autocorrelation": correlations,
     })  # fmt: skip
     if not args.no_plots:
-        plt = ru.get_pyplot(args.show)
-        figures = {
-            "patterns": plot_patterns(groups, plt),
-            "hidden_states": plot_hidden_states(network, device, plt),
-            "recall": plot_recall(recall, args.updates, plt),
-        }
-        ru.save_figures(figures, args.output_dir, args.show)
+        draw_figures(groups, network, recall, args.updates, device, args.output_dir, args.show)
     return metrics
 
 

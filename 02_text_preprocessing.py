@@ -17,13 +17,11 @@ B sentences in a batch, T steps, V words, E numbers per word.
     python 02_text_preprocessing.py              # 8 s on a laptop, one core used
 
     Vocabulary: 243 entries of 339 different words in train
-      unknown in the held-out sentences: 1.0% of the tokens
       tokens   don ' t panic zoë ' s café isn ' t closed on monday , is it ?
       indices  1 14 26 1 1 14 34 1 118 14 26 51 15 81 4 20 12 25
       back     <unk> ' t <unk> <unk> ' s <unk> isn ' t closed on monday , is it ?
       padding in batches of 32: at random 45.4%, bucketed by length 3.9%
       cat          goat, sheep, cow, dog
-      paris        madrid, berlin, london, rome
       of 3 neighbours, in the word's own group: 99.5%; at random 2.9%
 
     python 02_text_preprocessing.py --data my_sentences.txt --words rain snow
@@ -70,8 +68,7 @@ NUM_NEGATIVES = 5  # K
 # accent.  An apostrophe can be straight or curly.  To a program these are different tokens, and
 # each gets a part of the evidence.  Unicode form NFC is the spelling with one code point.
 #
-# Each sentence is kept once.  A sentence in both train and held-out text would make unknown words
-# look rarer than they are.
+# Each sentence is kept once.  In both parts, it would make unknown words look rarer than they are.
 # %%
 def normalise(text: str) -> str:
     """Return the text in Unicode form NFC, with straight quotes, without outer spaces."""
@@ -79,25 +76,21 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFC", text).translate(straight).strip()
 
 
-def load_sentences(data, dataset: str, data_dir, offline: bool, seed: int) -> tuple:
-    """Return distinct sentences in random order, the groups of words, and the source.
-
-    Only embedded sentences have groups.  `data` is a UTF-8 text file, one sentence per line.
-    """
+def load_sentences(data, dataset, data_dir, offline, seed: int, max_examples=None) -> tuple:
+    """Return distinct sentences in random order, groups of words (if embedded), and the source."""
+    source = Path(data).name if data else dataset
     if data:
         sentences = rd.read_text(data).splitlines()
         groups = {}
-        source = Path(data).name
     else:
         (sentences, groups), _, _ = rd.load_dataset("sentences", dataset, data_dir, offline)
-        source = dataset
     distinct = dict.fromkeys(normalise(text) for text in sentences)  # keeps the order
     distinct = [text for text in distinct if ru.basic_english(text)]  # '";"' has no tokens
     if len(distinct) < 20:
         raise ru.UserError(f"{data}: {len(distinct)} different sentences; give at least 20 lines")
     random.Random(seed).shuffle(distinct)
     print(f"{'data':<10}{source}: {len(sentences):,} lines, {len(distinct):,} of them different")
-    return distinct, groups, source
+    return distinct[:max_examples], groups, source
 
 
 # %% [markdown]
@@ -123,6 +116,7 @@ def study_vocabulary(tokens, num_train: int, vocab: ru.Vocab, example: str) -> d
     words = collections.Counter(itertools.chain.from_iterable(tokens[:num_train]))
     counts = [count for _, count in words.most_common()]
     unknown = unknown_rate(vocab, tokens[num_train:])
+    print(f"{'split':<10}{num_train:,} train, {len(tokens) - num_train:,} held out")
     print(f"\nVocabulary: {len(vocab):,} entries of {len(counts):,} different words in train")
     print("   rank   occurrences   by Zipf's law   tokens covered so far")
     for rank in (1, 10, 100, 1000, 10_000):
@@ -149,7 +143,6 @@ def unknown_rate(vocab: ru.Vocab, texts: list[list[str]]) -> float:
 # A batch is a rectangle, and its longest sentence sets the width.  All others are filled up with
 # <pad>, and the *mask* says which steps are real.  Padding costs as much time as words.  So cut
 # the few longest sentences, and let sentences of similar length share a batch (*buckets*).
-#
 # The cut is chosen on train only, like the vocabulary: 95 % of the sentences stay whole.
 # %%
 def numericalise(tokens, vocab: ru.Vocab, num_train: int, max_length: int) -> tuple[list, int]:
@@ -161,33 +154,24 @@ def numericalise(tokens, vocab: ru.Vocab, num_train: int, max_length: int) -> tu
     return [torch.tensor(vocab(words[:cut])) for words in tokens], cut
 
 
-def show_batch(sentences: list[torch.Tensor]) -> None:
-    """Print the first steps of a padded batch, and its mask: 1 is a word, 0 is padding."""
-    batch, lengths = ru.pad_batch(sentences)  # (B, T), (B,)
-    mask = ru.lengths_to_mask(lengths)  # (B, T)
+def compare_batches(sentences, batch_size: int, seed: int) -> tuple[dict, dict]:
+    """Return random and bucketed batches (lists of indices), and their shares of padding."""
+    batch, lengths = ru.pad_batch(sentences[:4])  # (B, T), (B,)
+    mask = ru.lengths_to_mask(lengths)  # (B, T), here 1 is a word and 0 is padding
     print(f"A padded batch {tuple(batch.shape)}, lengths {lengths.tolist()}, and its mask:")
     print(batch[:, :14])
     print(mask[:, :14].long())
-
-
-def compare_batches(sentences, batch_size: int, seed: int) -> tuple[dict, dict]:
-    """Return random and bucketed batches (lists of indices), and their shares of padding."""
     lengths = torch.tensor([len(sentence) for sentence in sentences])  # (N,)
     at_random = torch.randperm(len(lengths)).split(batch_size)
-    batches = {
-        "random": [rows.tolist() for rows in at_random],
-        "bucketed": list(ru.BucketBatchSampler(lengths, batch_size, seed=seed)),
-    }
-    share = {name: padding_share(lengths, parts) for name, parts in batches.items()}
+    batches = {"random": [rows.tolist() for rows in at_random]}
+    batches["bucketed"] = list(ru.BucketBatchSampler(lengths, batch_size, seed=seed))
+    share = {}
+    for name, parts in batches.items():
+        cells = sum(len(rows) * int(lengths[rows].max()) for rows in parts)
+        share[name] = 1 - int(lengths.sum()) / cells
     print(f"  padding in batches of {batch_size}: at random {share['random']:.1%}", end="")
     print(f", bucketed by length {share['bucketed']:.1%}")
     return batches, share
-
-
-def padding_share(lengths: torch.Tensor, batches: list[list[int]]) -> float:
-    """The share of padding in all batches of an epoch."""
-    cells = sum(len(rows) * int(lengths[rows].max()) for rows in batches)
-    return 1 - int(lengths.sum()) / cells
 
 
 # %% [markdown]
@@ -227,11 +211,14 @@ def skipgram_pairs(sentences: list[torch.Tensor], window: int = 3) -> torch.Tens
 # words are drawn by frequency to the power 3/4 (Mikolov et al. 2013).
 #
 # All u start at 0, so all scores start at 0: each pair is as likely real as drawn.
-#
 # **Pitfall.**  If every v were 0 as well, all gradients would be 0, and nothing would ever move.
 # %%
-def train_skipgram(pairs: torch.Tensor, vocab_size: int, epochs: int, device) -> torch.Tensor:
-    """Train on pairs (P, 2) for so many epochs; return the vectors (V, E) on the CPU."""
+def train_skipgram(sentences, source: str, vocab_size: int, epochs: int, device) -> torch.Tensor:
+    """Train on the pairs of words in these sentences; return the vectors (V, E) on the CPU."""
+    pairs = skipgram_pairs(sentences[:SAMPLE])  # (P, 2)
+    if vocab_size < 10 or len(pairs) == 0:
+        advice = "lower --min-freq, raise --max-vocab or give more text"
+        raise ru.UserError(f"{source}: {vocab_size - 2} words are too few to learn from; {advice}")
     print(f"\nSkip-gram: {len(pairs):,} pairs of words")
     centres = nn.Embedding(vocab_size, EMBEDDING_SIZE).to(device)  # v
     contexts = nn.Embedding(vocab_size, EMBEDDING_SIZE).to(device)  # u
@@ -267,6 +254,16 @@ def train_skipgram(pairs: torch.Tensor, vocab_size: int, epochs: int, device) ->
 # Do the vectors know what the corpus was made from?  For each word of a group, we count how many
 # of its 3 nearest neighbours, among all words, are of the same group.
 # %%
+def known_groups(groups: dict[str, list[str]], vocab: ru.Vocab) -> list[list[str]]:
+    """The words of each group that the vocabulary holds; of other text, frequent words, alone."""
+    if not groups:
+        return [[word] for word in vocab.get_itos()[2:52]]
+    known = []
+    for words in groups.values():
+        known.append([word for word in words if word in vocab])
+    return [words for words in known if words]
+
+
 def nearest(vectors: torch.Tensor, index: int, count: int) -> list[int]:
     """The words whose vectors make the smallest angle with that of word `index`."""
     similarity = F.cosine_similarity(vectors[index][None], vectors)  # (V,)
@@ -274,10 +271,10 @@ def nearest(vectors: torch.Tensor, index: int, count: int) -> list[int]:
     return similarity.topk(count).indices.tolist()
 
 
-def show_neighbours(vectors: torch.Tensor, vocab: ru.Vocab, words: list[str]) -> dict:
-    """Print and return the 4 nearest neighbours of each of these words."""
+def show_neighbours(vectors, vocab: ru.Vocab, words, groups: list[list[str]]) -> dict:
+    """Print and return the 4 nearest neighbours of the words, else of the first of each group."""
     near = {}
-    for word in words:
+    for word in words or [group[0] for group in groups[-9:]]:
         index = vocab([word])[0]
         if index == ru.UNK:
             print(f"  {word:<12} is not in the vocabulary")
@@ -305,8 +302,7 @@ def compare_with_groups(vectors: torch.Tensor, vocab: ru.Vocab, groups: list[lis
 
 # %% [markdown]
 # ### Into the network
-# The file holds all that a model needs, and it loads without trusting its author: tensors and
-# plain types, no code.
+# The file holds all that a model needs: tensors and plain types, no code.  So it is safe to load.
 #
 # **Pitfall.**  <pad> is not silence: an RNN updates its state on padding too.  So `h_n` is the
 # state after the padding.  Each sentence's own last state is at `lengths - 1`.
@@ -318,8 +314,7 @@ def compare_with_groups(vectors: torch.Tensor, vocab: ru.Vocab, groups: list[lis
 #     see   you  next   monday                 see mind  you the  next gap  monday
 #     mind  the  gap    <pad>     batch_sizes  2         2        2         1
 #
-# Its `h_n` holds each sentence's own last state.  On a CPU, buckets are faster than packing, and
-# later chapters use them.
+# Its `h_n` holds each sentence's own last state.  Later chapters use buckets: faster on a CPU.
 # %%
 def save_results(sentences, num_train: int, vocab: ru.Vocab, vectors, folder) -> Path:
     """Write vocab.json, and processed.pt with all that a model needs; return its path."""
@@ -386,16 +381,19 @@ def compare_tokenizers(train: list[str], held_out: list[str], min_freq: int) -> 
 
 
 def compare_with_torchtext(sentences: list[str]) -> str:
-    """Compare our tokens with those of torchtext, which ended in 2024; return one sentence."""
+    """Compare our tokens with those of torchtext, which ended in 2024; print and return it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it announces its own end
             from torchtext.data.utils import get_tokenizer
     except (ImportError, OSError):  # OSError: installed, but built for another PyTorch
-        return "torchtext does not load here, and nothing in this course needs it"
-    theirs = get_tokenizer("basic_english")
-    differing = sum(theirs(text) != ru.basic_english(text) for text in sentences)
-    return f"torchtext splits {differing} of {len(sentences)} sentences differently"
+        found = "torchtext does not load here, and nothing in this course needs it"
+    else:
+        theirs = get_tokenizer("basic_english")
+        differing = sum(theirs(text) != ru.basic_english(text) for text in sentences)
+        found = f"torchtext splits {differing} of {len(sentences)} sentences differently"
+    print(f"  {found}")
+    return found
 
 
 # %% [markdown]
@@ -444,19 +442,18 @@ def plot_embeddings(vectors: torch.Tensor, vocab: ru.Vocab, groups: list[list[st
     return figure
 
 
+def draw_figures(sentences, batches, vectors, vocab, groups, metrics: dict, folder, show) -> None:
+    plt = ru.get_pyplot(show)
+    title = " (embedded data)" if metrics["embedded"] else ""
+    figures = {"padding": plot_padding(sentences, batches, metrics["padding"], title, plt)}
+    if sum(len(words) for words in groups) >= 3:  # a map of two words is empty
+        figures["embeddings"] = plot_embeddings(vectors, vocab, groups, title, plt)
+    ru.save_figures(figures, folder, show)
+
+
 # %% [markdown]
 # ## 5. Command line and main
 # %%
-def known_groups(groups: dict[str, list[str]], vocab: ru.Vocab) -> list[list[str]]:
-    """The words of each group that the vocabulary holds; of other text, frequent words, alone."""
-    if not groups:
-        return [[word] for word in vocab.get_itos()[2:52]]
-    known = []
-    for words in groups.values():
-        known.append([word for word in words if word in vocab])
-    return [words for words in known if words]
-
-
 def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("this chapter").add_argument
@@ -478,44 +475,30 @@ def main(argv=None) -> dict:
     args = parse_args(argv)
     device, _ = ru.start_run(args, TUTORIAL)
     texts, groups, source = load_sentences(
-        args.data, args.dataset, args.data_dir, args.offline, args.seed
+        args.data, args.dataset, args.data_dir, args.offline, args.seed, args.max_examples
     )
-    texts = texts[: args.max_examples]
-    num_train = len(texts) * 9 // 10
-    print(f"{'split':<10}{num_train:,} train, {len(texts) - num_train:,} held out")
+    num_train = len(texts) * 9 // 10  # the others are held out
     tokens = [ru.basic_english(text) for text in texts]
     vocab = ru.Vocab.build(tokens[:num_train], min_freq=args.min_freq, max_size=args.max_vocab)
     example = EXAMPLE if groups else texts[-1][:60]
     vocabulary = study_vocabulary(tokens, num_train, vocab, example)
     sentences, cut = numericalise(tokens, vocab, num_train, args.max_length)
-    show_batch(sentences[:4])
     batches, padding = compare_batches(sentences, args.batch_size, args.seed)
     lookup_is_one_hot_product(sentences[:16], len(vocab))
-    pairs = skipgram_pairs(sentences[:num_train][:SAMPLE])
-    if len(vocab) < 10 or len(pairs) == 0:
-        advice = "lower --min-freq, raise --max-vocab or give more text"
-        raise ru.UserError(f"{source}: {len(vocab) - 2} words are too few to learn from; {advice}")
-    vectors = train_skipgram(pairs, len(vocab), args.epochs, device)
+    vectors = train_skipgram(sentences[:num_train], source, len(vocab), args.epochs, device)
     known = known_groups(groups, vocab)
-    words = args.words or [group[0] for group in known[-9:]]
-    embeddings = {"neighbours": show_neighbours(vectors, vocab, words)}
+    embeddings = {"neighbours": show_neighbours(vectors, vocab, args.words, known)}
     if groups:
         embeddings.update(compare_with_groups(vectors, vocab, known))
     packing = feed_rnn(save_results(sentences, num_train, vocab, vectors, args.output_dir))
     tokenizers = compare_tokenizers(texts[:num_train], texts[num_train:], args.min_freq)
     torchtext = compare_with_torchtext(texts[:SAMPLE])
-    print(f"  {torchtext}")
     metrics = ru.write_metrics(args, TUTORIAL, source, bool(groups), {
         "tokenizers": tokenizers, "torchtext": torchtext, "vocabulary": vocabulary, "cut": cut,
         "padding": padding, "packed_batch_sizes": packing, "embeddings": embeddings,
     })  # fmt: skip
     if not args.no_plots:
-        plt = ru.get_pyplot(args.show)
-        title = " (embedded data)" if groups else ""
-        figures = {"padding": plot_padding(sentences, batches, padding, title, plt)}
-        if sum(len(words) for words in known) >= 3:  # a map of two words is empty
-            figures["embeddings"] = plot_embeddings(vectors, vocab, known, title, plt)
-        ru.save_figures(figures, args.output_dir, args.show)
+        draw_figures(sentences, batches, vectors, vocab, known, metrics, args.output_dir, args.show)
     return metrics
 
 
@@ -531,8 +514,7 @@ if __name__ == "__main__":
 # 3. Explain: at rank 100 the embedded corpus has three times the occurrences that Zipf's law
 #    says.  Find the reason in `_TEMPLATES` of rnn_data.py; then try a book of your own (`--data`).
 # 4. Modify the code: give `skipgram_pairs` a window of 1, then of 10.  With which do the nearest
-#    neighbours become words of the same sentences rather than of the same kind?  Watch "in the
-#    word's own group".
+#    neighbours become words of the same sentences, not of one kind ("in the word's own group")?
 # 5. An open question: write byte-pair encoding for the words of the corpus, in about 20 lines.
 #    After 0, 300 and 3000 merges, compare its tokens per sentence and unknown tokens with those
 #    of the other three.  What does it turn into at either end?

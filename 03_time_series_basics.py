@@ -20,7 +20,6 @@ Windows of L steps, and the K steps after each as its target (N windows, I = 1 f
       5 neighbours        10 random walks            +0.60       -0.55
 
 Writes metrics.json and four figures to outputs/03_time_series_basics/; look at fooling.png first.
-
 Next: 04_simple_rnn.py, the first recurrent network; 06_gru_time_series.py forecasts.
 """
 
@@ -92,18 +91,6 @@ def autocorrelation(values: np.ndarray, max_lag: int) -> np.ndarray:
     return np.array(products) / products[0]
 
 
-def describe_components(series: rd.Series, train: slice) -> dict[str, float]:
-    """Print and return how much the trend, the season and the residual of train vary."""
-    values = series.values[train, 0]
-    parts = decompose(values, series.season).items()
-    stds = {name: float(np.nanstd(part)) for name, part in parts}
-    print(f"\nWhat is in {series.name}?  Standard deviations, season {series.season}")
-    print("  " + "   ".join(f"{part} {std:.2f}" for part, std in stds.items()))
-    r = autocorrelation(values, series.season)
-    print(f"  autocorrelation at lag 1: {r[1]:+.2f}, at lag {series.season}: {r[-1]:+.2f}")
-    return stds
-
-
 # %% [markdown]
 # ### Returns, and what stays the same
 # A share of 500 dollars moves by more dollars a day than one of 100.  The log-return does not
@@ -120,19 +107,29 @@ def log_returns(prices: np.ndarray) -> np.ndarray:
     return np.diff(np.log(prices))
 
 
-def describe_stationarity(prices: np.ndarray) -> dict[str, list[float]]:
-    """Print mean and standard deviation of both halves, of prices and of log-returns."""
+def describe_series(series: rd.Series, prices: np.ndarray) -> dict[str, dict]:
+    """Print and return what is in train: what the eye learns from later stretches leaks as well."""
+    values = series.values[rd.split_by_time(len(series.values))["train"], 0]
+    print(f"{'data':<10}{series.name}: {len(series.values):,} steps, {values[:5].round(2)} ...")
+    parts = decompose(values, series.season).items()
+    components = {name: float(np.nanstd(part)) for name, part in parts}
+    print(f"\nWhat is in {series.name}?  Standard deviations, season {series.season}")
+    print("  " + "   ".join(f"{part} {std:.2f}" for part, std in components.items()))
+    r = autocorrelation(values, series.season)
+    print(f"  autocorrelation at lag 1: {r[1]:+.2f}, at lag {series.season}: {r[-1]:+.2f}")
+
     print("\nIs it stationary?  GOOG, 1st and 2nd half of its training stretch")
     print("                    mean              std dev     autocorrelation at lag 1")
-    rows = {}
+    stationarity = {}
+    prices = prices[rd.split_by_time(len(prices))["train"]]
     views = {"price (dollars)": prices, "log-return (%)": 100 * log_returns(prices)}
-    for name, values in views.items():
-        first, second = np.array_split(values, 2)
+    for name, view in views.items():
+        first, second = np.array_split(view, 2)
         numbers = [first.mean(), second.mean(), first.std(), second.std()]
-        numbers.append(autocorrelation(values, 1)[1])
-        rows[name] = [float(number) for number in numbers]
+        numbers.append(autocorrelation(view, 1)[1])
+        stationarity[name] = [float(number) for number in numbers]
         print(f"  {name:<16}" + "".join(f"{number:9.2f}" for number in numbers))
-    return rows
+    return {"components": components, "stationarity": stationarity}
 
 
 # %% [markdown]
@@ -141,9 +138,7 @@ def describe_stationarity(prices: np.ndarray) -> dict[str, list[float]]:
 # The past trains and the future tests, for that is how a forecast is used.  A window lies wholly
 # inside one stretch, so no training window holds a value of a later stretch.  (Some books leave a
 # gap between the stretches as well.  It is not needed against leaks, and costs data.)
-#
-# `rd.split_by_time` gives three slices: the first 70 % of the steps train, the next 15 % validate,
-# and the last 15 % test.
+# `rd.split_by_time` gives three slices: 70 % of the steps train, then 15 % validate, 15 % test.
 #
 # ### Scaling
 # Networks learn best from numbers around 0 and of size 1: tanh is flat beyond 3.
@@ -190,21 +185,19 @@ def make_windows(values: np.ndarray, length: int, horizon: int) -> tuple[np.ndar
     return windows[:, :length], windows[:, length:]
 
 
-def assert_no_future(stretches: dict[str, slice], length: int, horizon: int) -> None:
-    """Check that all inputs precede their targets, and every stretch the next one."""
+def make_examples(series: rd.Series, kind: str, length: int, horizon: int) -> Scaler:
+    """Scale the series, cut each stretch into windows, print their shapes; return the scaler."""
+    values = series.values[:, 0]  # (T,)
+    stretches = rd.split_by_time(len(values))
+    scaler = Scaler(kind, values[stretches["train"]])  # and nothing later
+    print(f"\nFrom the series to examples: (value - {scaler.shift:.2f}) / {scaler.scale:.2f}")
     latest = -1
-    for stretch in stretches.values():
+    for name, stretch in stretches.items():
         clock = np.arange(stretch.start, stretch.stop)
         seen, asked = make_windows(clock, length, horizon)
-        assert (seen[:, -1] < asked[:, 0]).all()
-        assert seen[0, 0] > latest
+        assert (seen[:, -1] < asked[:, 0]).all()  # all inputs precede their targets
+        assert seen[0, 0] > latest  # and every stretch the next one
         latest = asked[-1, -1]
-
-
-def describe_examples(values: np.ndarray, scaler: Scaler, length: int, horizon: int) -> None:
-    """Print the windows of each stretch with their shapes and the range of their values."""
-    print(f"\nFrom the series to examples: (value - {scaler.shift:.2f}) / {scaler.scale:.2f}")
-    for name, stretch in rd.split_by_time(len(values)).items():
         z = scaler.transform(values[stretch])
         inputs, targets = make_windows(z, length, horizon)
         shapes = f"inputs {inputs.shape!s:<13} targets {targets.shape!s:<13}"
@@ -212,6 +205,7 @@ def describe_examples(values: np.ndarray, scaler: Scaler, length: int, horizon: 
         print(f"  {name:<6}{steps:<24}{shapes}{z.min():+.2f} to {z.max():+.2f}")
     # An RNN wants (B, T, I), the number of features last, even where it is 1.
     print(f"  for an RNN, (B, T, I): 4 windows are a {inputs[:4, :, None].shape} tensor")
+    return scaler
 
 
 # %% [markdown]
@@ -224,9 +218,8 @@ def describe_examples(values: np.ndarray, scaler: Scaler, length: int, horizon: 
 # For photographs it is right.  But windows that start a day apart share 49 of their 50 inputs and
 # 11 of the 12 days that they forecast.  Nearly every "unseen" window has a twin in training.
 #
-# Skill is 1 - RMSE / RMSE of persistence ("it stays as it is today"): 1 is perfect, 0 is no better
-# than persistence, below 0 is worse.  The models forecast the change from today, so a price level
-# never seen in training does not defeat them.
+# A skill of 1 is perfect, 0 is no better than persistence (as today), below 0 is worse.  The models
+# forecast the change from today, so a price level never seen in training does not defeat them.
 # %%
 LAB_LENGTH = 50
 LAB_HORIZON = 12
@@ -341,6 +334,15 @@ def compare_with_persistence(prices: np.ndarray) -> tuple[dict[str, list], np.nd
     return results, np.stack([forecast, truth])
 
 
+def fool_yourself(prices: np.ndarray, num_walks: int, seed: int) -> tuple[dict, np.ndarray]:
+    """Make the three mistakes; return what they show, and the forecasts of the third."""
+    skills = compare_splits(prices, num_walks, seed)
+    scalers = compare_scalers(prices)
+    illusion, price_forecast = compare_with_persistence(prices)
+    shown = {"skill_at_random_and_by_time": skills, "rmse_by_scaler": scalers}
+    return {**shown, "price_illusion": illusion}, price_forecast
+
+
 # %% [markdown]
 # ### Baselines
 # Four forecasts that cost next to nothing.  A network is worth what it adds to them.
@@ -380,9 +382,11 @@ def score_baselines(series: rd.Series, scaler: Scaler, length: int, horizon: int
 # Prices remember for months, because a price is all the changes before it added up.  The changes
 # themselves, the returns, remember next to nothing: there is little to forecast.
 # %%
-def plot_autocorrelation(name: str, values: np.ndarray, prices: np.ndarray, plt):
+def plot_autocorrelation(series: rd.Series, prices: np.ndarray, plt):
+    values = series.values[rd.split_by_time(len(series.values))["train"], 0]
+    prices = prices[rd.split_by_time(len(prices))["train"]]
     figure, columns = plt.subplots(1, 3, figsize=(9, 3.3), sharey=True)
-    panels = {name: values, "GOOG price": prices, "GOOG log-return": log_returns(prices)}
+    panels = {series.name: values, "GOOG price": prices, "GOOG log-return": log_returns(prices)}
     for axes, (title, numbers) in zip(columns, panels.items()):
         correlations = autocorrelation(numbers, min(200, len(numbers) // 2))
         axes.vlines(range(len(correlations)), 0, correlations, color=ru.BLUE, lw=1)
@@ -395,9 +399,10 @@ def plot_autocorrelation(name: str, values: np.ndarray, prices: np.ndarray, plt)
     return figure
 
 
-def plot_splits_and_scaling(series: rd.Series, stretches: dict, plt):
+def plot_splits_and_scaling(series: rd.Series, plt):
     """Two axes, one curve: scaling changes the numbers beside it, not its shape."""
     values = series.values[:, 0]
+    stretches = rd.split_by_time(len(values))
     scaler = Scaler("minmax", values[stretches["train"]])
     figure, axes = plt.subplots(figsize=(9, 4))
     for name, stretch in stretches.items():
@@ -426,6 +431,18 @@ def plot_fooling(skills: dict, price_forecast: np.ndarray, plt):
     right.set(xlabel="trading day", ylabel="US dollars", title="Is this a good forecast?")
     right.legend(loc="upper left")
     return figure
+
+
+def draw_figures(series, prices, metrics: dict, price_forecast, folder, show) -> None:
+    plt = ru.get_pyplot(show)
+    title = "What must networks beat? (test)"
+    figures = {
+        "autocorrelation": plot_autocorrelation(series, prices, plt),
+        "splits_and_scaling": plot_splits_and_scaling(series, plt),
+        "fooling": plot_fooling(metrics["skill_at_random_and_by_time"], price_forecast, plt),
+        "baselines": ru.plot_by_horizon(metrics["test"], series.name, title),
+    }
+    ru.save_figures(figures, folder, show)
 
 
 # %% [markdown]
@@ -468,39 +485,19 @@ def main(argv=None) -> dict:
         args.data, args.column, args.date_column, args.dataset, args.num_steps, args.season,
         args.seed,
     )  # fmt: skip
-    values = series.values[:, 0]  # (T,)
-    print(f"{'data':<10}{series.name}: {len(values):,} steps, {values[:5].round(2)} ...")
-    stretches = rd.split_by_time(len(values))
     # One window in each stretch, two seasons for the decomposition, and something that varies.
     rd.check_stretches(series, args.sequence_length + args.horizon, seasons=2)
-    assert_no_future(stretches, args.sequence_length, args.horizon)
     _, prices = rd.load_goog()
-    early_prices = prices[rd.split_by_time(len(prices))["train"]]
-
-    # Whatever the eye learns from the later stretches leaks as well: it sees train alone.
-    train = stretches["train"]
-    components = describe_components(series, train)
-    stationarity = describe_stationarity(early_prices)
-    scaler = Scaler(args.scaler, values[train])  # and nothing later
-    describe_examples(values, scaler, args.sequence_length, args.horizon)
-    skills = compare_splits(prices, 3 if args.quick else 10, args.seed)
-    scalers = compare_scalers(prices)
-    illusion, price_forecast = compare_with_persistence(prices)
+    described = describe_series(series, prices)
+    scaler = make_examples(series, args.scaler, args.sequence_length, args.horizon)
+    fooled, price_forecast = fool_yourself(prices, 3 if args.quick else 10, args.seed)
     scores = score_baselines(series, scaler, args.sequence_length, args.horizon)
     metrics = ru.write_metrics(args, TUTORIAL, series.source, False, {
-        "num_steps": len(values), "components": components, "stationarity": stationarity,
-        "scaler": {"shift": scaler.shift, "scale": scaler.scale}, "rmse_by_scaler": scalers,
-        "skill_at_random_and_by_time": skills, "price_illusion": illusion, "test": scores,
-        "baselines": {name: row["rmse"] for name, row in scores.items()},
+        "num_steps": len(series.values), "scaler": vars(scaler), **described, **fooled,
+        "test": scores, "baselines": {name: row["rmse"] for name, row in scores.items()},
     })  # fmt: skip
     if not args.no_plots:
-        plt = ru.get_pyplot(args.show)
-        ru.save_figures({
-            "autocorrelation": plot_autocorrelation(series.name, values[train], early_prices, plt),
-            "splits_and_scaling": plot_splits_and_scaling(series, stretches, plt),
-            "fooling": plot_fooling(skills, price_forecast, plt),
-            "baselines": ru.plot_by_horizon(scores, series.name, "What must networks beat? (test)"),
-        }, args.output_dir, args.show)  # fmt: skip
+        draw_figures(series, prices, metrics, price_forecast, args.output_dir, args.show)
     return metrics
 
 
@@ -517,7 +514,7 @@ if __name__ == "__main__":
 # 3. Explain a failure: with `--dataset stock --scaler minmax`, what range is printed for each
 #    stretch?  What would a network that ends in a sigmoid answer in November 2007?
 # 4. Modify: set LAB_HORIZON to 1, 3 and 30.  Why has the random split next to no leak at 1?
-#    Then, in `main`, hand `compare_with_persistence` log_returns(prices) instead of prices.
-#    Which R^2 do you get, and what does it say?
+#    Then, in `fool_yourself`, hand log_returns(prices) to `compare_with_persistence`, instead of
+#    prices.  Which R^2 do you get, and what does it say?
 # 5. An open question: our model is fitted once.  How would you score one that is fitted again
 #    each month, without letting it see the future?

@@ -55,6 +55,7 @@ import rnn_data as rd
 import rnn_utils as ru
 
 TUTORIAL = "06_gru_time_series"
+NOISE = 0.2  # standard deviation of the noise on the sine, in its units
 
 
 # %% [markdown]
@@ -70,9 +71,6 @@ TUTORIAL = "06_gru_time_series"
 #   is chaos: the series never repeats, and small errors grow.
 # - **stock** is real: Google's share price on 1,047 trading days.
 # %%
-NOISE = 0.2
-
-
 def make_sine(num_steps: int, seed: int) -> np.ndarray:
     """Return (T,) values: a trend, waves of 24 and of 12.42 steps, and noise."""
     t = np.arange(num_steps)
@@ -183,14 +181,13 @@ class HandWrittenGRU(nn.Module):
         return torch.stack(states, dim=1), h_t[None]  # (B, T, H), (1, B, H)
 
     @classmethod
-    @torch.no_grad()
     def from_torch(cls, gru: nn.GRU) -> HandWrittenGRU:
-        """The same cell as a one-layer nn.GRU, which stacks r, z and n in the same order."""
-        cell = cls(gru.input_size, gru.hidden_size).to(gru.weight_hh_l0.device)
-        cell.W_x.weight.copy_(gru.weight_ih_l0)
-        cell.W_h.weight.copy_(gru.weight_hh_l0)
-        cell.W_x.bias.copy_(gru.bias_ih_l0)
-        cell.W_h.bias.copy_(gru.bias_hh_l0)
+        """A cell that shares the weights of a one-layer nn.GRU: r, z and n are stacked alike."""
+        cell = cls(gru.input_size, gru.hidden_size)
+        cell.W_x.weight = gru.weight_ih_l0
+        cell.W_h.weight = gru.weight_hh_l0
+        cell.W_x.bias = gru.bias_ih_l0
+        cell.W_h.bias = gru.bias_hh_l0
         return cell
 
 
@@ -253,9 +250,7 @@ class Forecaster(nn.Module):
 # Is it right to shuffle the windows?  *Within* the training stretch, yes: all of it is past.
 # Shuffling before the split is the mistake (03 measures it).
 # %%
-def train_epoch(
-    model, split: Split, optimizer, epoch: int, epochs: int, lr: float, batch_size: int, clip: float
-) -> tuple[float, float]:
+def train_epoch(model, split, optimizer, epoch, epochs, lr, batch_size, clip) -> tuple:
     """Train on every window once; return the mean loss and the mean gradient norm."""
     model.train()
     batches = torch.randperm(len(split.inputs)).to(split.inputs.device).split(batch_size)
@@ -468,16 +463,14 @@ def plot_forecast(series: rd.Series, now: np.ndarray, answers: np.ndarray, plt):
         axes.set(ylabel=series.name, title=f"steps ahead: {k}")
         axes.tick_params(axis="x", labelsize=8)
     rows[1].set_xlabel("time (start of the test stretch)")
-    handles, _ = rows[0].get_legend_handles_labels()
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle("Does the forecast meet the truth?")
     return figure
 
 
 def draw_figures(model, series, test: Split, metrics, answers, folder, show) -> None:
     plt = ru.get_pyplot(show)
-    scores = {"GRU": metrics["test"]}
-    scores.update(metrics["baseline_scores"])
+    scores = {"GRU": metrics["test"]} | metrics["baseline_scores"]
     title = "How does the error grow with the distance?  (test)"
     figures = {
         "forecast": plot_forecast(series, test.now, answers, plt),
@@ -494,9 +487,7 @@ def draw_figures(model, series, test: Split, metrics, answers, folder, show) -> 
 # %% [markdown]
 # ## 5. Command line and main
 # %%
-def load_series(
-    data, column, features, date_column, dataset, num_steps, season, seed, window
-) -> rd.Series:
+def load_series(data, column, features, date_column, dataset, num_steps, season, seed, window):
     """The user's table `data`, else the series `dataset`; each stretch must hold a window."""
     if data:
         series = rd.own_series(data, column, features, date_column, season)
@@ -581,10 +572,9 @@ def introduce(model, about: dict, series: rd.Series) -> tuple[Scaler, dict[str, 
     if trained_on not in (None, series.name):  # --eval-only on another table
         print(f"{'':<10}the network was trained on {trained_on!r}")
     length = about["config"]["sequence_length"]
-    horizon = about["sizes"]["horizon"]
     splits = {}
     for part, stretch in rd.split_by_time(len(z)).items():
-        splits[part] = make_windows(z, stretch, length, horizon)
+        splits[part] = make_windows(z, stretch, length, about["sizes"]["horizon"])
         steps = f"steps {stretch.start:,} to {stretch.stop - 1:,}"
         print(f"{'':<10}{part}: {steps}, {len(splits[part].now):,} windows")
     window = " ".join(f"{z:+.2f}" for z in splits["train"].inputs[0, -4:, 0].tolist())
@@ -599,9 +589,8 @@ def predict(model, about: dict, best: dict, series: rd.Series, steps: int | None
     if steps is None:  # not asked
         return None
     length = about["config"]["sequence_length"]
-    horizon = about["sizes"]["horizon"]
-    if steps > horizon:  # nobody has measured how far to trust it there
-        what = f"--forecast {steps}: this network forecasts {horizon} steps"
+    if steps > about["sizes"]["horizon"]:  # nobody has measured how far to trust it there
+        what = f"--forecast {steps}: this network forecasts {about['sizes']['horizon']} steps"
         raise ru.UserError(f"{what}; train one with --horizon {steps}")
     rows = np.array(series.values[-length:])  # (L, I)
     if len(rows) < length:

@@ -233,10 +233,7 @@ def predict_next(model, split: rp.PairSplit, rows: list[int]):
 # The six lines of chapter 04.  A batch holds sources of one length only.  So the encoder needs no
 # packing, and no step is wasted on padding.
 # %%
-def train_epoch(
-    model, split: rp.PairSplit, optimizer, epoch: int, epochs: int, lr: float, batch_size: int,
-    clip: float, seed: int,
-) -> tuple[float, float]:  # fmt: skip
+def train_epoch(model, split, optimizer, epoch, epochs, lr, batch_size, clip, seed) -> tuple:
     """Train on every pair once; return the mean loss (nats per token) and gradient norm."""
     model.train()
     sampler = ru.BucketBatchSampler(split.source_lengths.cpu(), batch_size, equal=True, seed=seed)
@@ -487,16 +484,19 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--compare", choices=("capacity",), help="also train networks of four hidden sizes")
     rp.add_flags(parser, TUTORIAL, epochs=30, **TOY)
 
-    args = ru.parse_arguments(parser, argv, QUICK)
+    args = parser.parse_args(argv)
     rp.check_task(args.task, args.data, args.dataset)
     if args.compare and args.eval_only:
         raise ru.UserError("--compare trains models, and --eval-only none; drop one of them")
+    # Each task has defaults of its own.  What is written on the command line wins over them.
     if args.task == "translate" or args.data or args.dataset == "multi30k":
         parser.set_defaults(task="translate", **TRANSLATE)
     elif not args.eval_only:  # a checkpoint knows its task
         digits = 2 if args.task == "add" else 20
         parser.set_defaults(task="reverse", digits=digits, max_examples=6500)
-    return ru.parse_arguments(parser, argv, QUICK)
+    if args.quick:
+        parser.set_defaults(**QUICK)
+    return parser.parse_args(argv)
 
 
 def load_splits(task, digits, data, columns, dataset, data_dir, offline, max_examples) -> tuple:

@@ -163,9 +163,6 @@ class Attention(nn.Module):
 # read (Vaswani et al. 2017).  One step of Adam changes each number by about the learning rate.
 # After the multiplication by sqrt(E), the change is sqrt(E) times as large.
 #
-# The product with the V x E table costs most.  So the last line of `forward` keeps the f_t of real
-# tokens only.
-#
 # Here the decoder asks *after* its step, with d_t (Luong).  All target words are known in
 # training, so one call runs all steps, and one product of matrices asks all T questions.
 # Bahdanau's decoder asks *before* its step, with d_{t-1}: each step waits for the one before it.
@@ -238,6 +235,7 @@ class Seq2Seq(nn.Module):
         """Teacher forcing: (B, S), (B,), (B, T + 1) -> (N, V) logits of the N real tokens."""
         outputs, mask, state = self.encode(sources, lengths)
         features, _, _ = self.decode(targets[:, :-1], state, outputs, mask)
+        # The product with the V x E table costs most: keep the f_t of real tokens only.
         return self.output(features[targets[:, 1:] != 0])
 
 
@@ -257,10 +255,7 @@ def predict_next(model, split: rp.PairSplit, rows: list[int]):
     return logits, wanted[wanted != ru.PAD]
 
 
-def train_epoch(
-    model, split: rp.PairSplit, optimizer, epoch: int, epochs: int, lr: float, batch_size: int,
-    clip: float, seed: int,
-) -> tuple[float, float]:  # fmt: skip
+def train_epoch(model, split, optimizer, epoch, epochs, lr, batch_size, clip, seed) -> tuple:
     """Train on every pair once; return the mean loss (nats per token) and gradient norm."""
     model.train()
     sampler = ru.BucketBatchSampler(split.source_lengths.cpu(), batch_size, equal=True, seed=seed)
@@ -290,9 +285,8 @@ def train_epoch(
 
 # %% [markdown]
 # ### Evaluation
-# The same two measures on pairs that take no part in training.  With teacher forcing the decoder
-# reads the right tokens, so "forced accuracy" does not say how good its own sentences are.  BLEU
-# says that, once, on the test.
+# Loss and accuracy on pairs that take no part in training.  The decoder reads the right tokens, so
+# "forced accuracy" does not say how good its own sentences are.  BLEU says that, once, on test.
 # %%
 @torch.no_grad()
 def evaluate(model, split: rp.PairSplit) -> dict[str, float]:
@@ -373,9 +367,8 @@ def beam_search(model, sources, lengths, max_length: int, beam_size: int = 1):
 # helps to average over fewer steps.
 # %%
 def train(
-    model, train_split: rp.PairSplit, val_split: rp.PairSplit, epochs: int, lr: float,
-    batch_size: int, clip: float, patience: int, seed: int, about: dict, path=None,
-    save_model=False, resume=False,
+    model, train_split, val_split, epochs, lr, batch_size, clip, patience, seed, about,
+    path=None, save_model=False, resume=False,
 ) -> tuple[list[dict], dict]:  # fmt: skip
     """Train for up to `epochs`, and leave `model` with the weights of the best epoch.
 
@@ -416,8 +409,7 @@ def train(
 # As in chapter 08: the source unchanged, the target of the most similar source in training, and
 # with `--compare` the same network without attention.
 #
-# BLEU here is computed on lower-case words of our own tokeniser.  Do not compare it with
-# published figures.
+# BLEU here uses lower-case words of our own tokeniser.  Do not compare it with published figures.
 #
 # ## 4. Looking inside
 # ### Where does the decoder look?
@@ -473,8 +465,7 @@ def plot_alignments(examples: list[tuple], title: str, plt):
 # ### What is attention worth?
 # The same network without it: the same encoder, pairs, seed and schedule.  The weights of the
 # scores are missing, and the readout is smaller, for there is no context to read.  Compare the
-# scores by source length: one vector has to hold the whole sentence, and the longer it is, the more
-# is lost.
+# scores by source length: the longer a sentence, the more of it is lost in one vector.
 #
 # **Misconception: "With attention length does not matter."**  It matters less.  Numbers longer
 # than any in training (`--task reverse`) remain a problem of their own.
@@ -525,21 +516,24 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--compare", action="store_true", help="also train the same network without attention")
     rp.add_flags(parser, TUTORIAL, epochs=4, **TRANSLATE)
 
-    args = ru.parse_arguments(parser, argv, QUICK)
+    args = parser.parse_args(argv)
     rp.check_task(args.task, args.data, args.dataset)
     if args.compare and (args.eval_only or args.attention_type == "none"):
         other = "--eval-only" if args.eval_only else "--attention-type none"
         raise ru.UserError(f"--compare trains a second network without attention; drop {other}")
     if args.hidden_size % 2:  # each direction of the encoder gets one half
         raise ru.UserError(f"--hidden-size {args.hidden_size} is odd; give an even number")
+    # Each task has defaults of its own.  What is written on the command line wins over them.
     if args.task in ("dates", "reverse"):
         count = 15_000 if args.task == "dates" else 30_000
         parser.set_defaults(max_examples=count, **TOY)
     elif args.data:
         parser.set_defaults(task="translate", **OWN)
-    elif args.dataset == "multi30k" or not args.eval_only:
+    elif args.dataset == "multi30k" or not args.eval_only:  # a checkpoint knows its task
         parser.set_defaults(task="translate")
-    return ru.parse_arguments(parser, argv, QUICK)
+    if args.quick:
+        parser.set_defaults(**QUICK)
+    return parser.parse_args(argv)
 
 
 def load_splits(task, data, columns, dataset, data_dir, offline, max_examples) -> tuple:
@@ -647,8 +641,7 @@ if __name__ == "__main__":
 # 3. Explain a failure: take the line with `masked_fill` out of `Attention.forward` and run
 #    `python -m pytest tests/test_09_attention_mechanism.py -k among_longer` (once before:
 #    `pip install -r tests/requirements.txt`).  Why do four of the five tests fail and not the
-#    fifth?  And why would no run of this script show the fault?  (Look at the batches: here, and
-#    in `answer` of rnn_pairs.)
+#    fifth?  Why does no run of this script show it?  (Look at the batches, and at `rp.answer`.)
 # 4. Modify the code: let the scores of `dot` be cosines, q . h_s / (|q| |h_s|), and run `--task
 #    dates`.  Between which bounds does each weight now lie, for a source of 20 characters?  What
 #    do you see in alignments.png, and what when the cosines are multiplied by 10?

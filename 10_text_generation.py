@@ -15,10 +15,8 @@ The number      2.14 bits per character of unseen Shakespeare (seed 0).  Countin
 
     python 10_text_generation.py              # 5 minutes on one slow core
 
-    data      shakespeare: chars: 948,085 train, 55,768 val, 111,540 test
     epoch   train loss   grad norm   val loss   val bits   seconds
         after 0 updates: 'JnCq!-?AYjYdTXpxSFJORcPcUz sMX?!3OoPvHYgGdFxQEuO:3UPTytu3GSsBKJ ...
-        after 300 updates: "JACRBUCARHY:\\nI'ctlight chall, had of loged the dove sheur shate ...
         5        1.263        0.29      1.407      2.030  ...
         after 4,625 updates: "Jushing a father's death, as what he loved\\nMy uncle, yet the ...
     test      loss 1.4840   bits 2.1409   perplexity 4.4105   (epoch 5, chosen on validation)
@@ -43,7 +41,6 @@ import functools
 import math
 import re
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -61,9 +58,8 @@ UNK = 0  # the index of every unknown symbol
 # %% [markdown]
 # ## 1. Data
 # The data is one long text.  A symbol is a character or, with `--level word`, a word or a
-# punctuation mark together with the space before it.  Nothing is thrown away: the symbols,
-# joined together, are the text again, line breaks and all.  So generated words need no rules
-# for spaces.
+# punctuation mark together with the space before it.  Nothing is thrown away: joined together,
+# the symbols are the text again.  So generated words need no rules for spaces.
 # %%
 def tokenize(text: str, level: str) -> list[str]:
     """Cut a text into characters (level "char") or words (level "word")."""
@@ -97,11 +93,6 @@ def cut(sequence) -> dict:
 # **Pitfall.**  A text may itself contain the letters `<unk>` (Penn Treebank does).  Those are
 # ordinary characters.  We recognise an unknown symbol by its index, never by its spelling.
 # %%
-def encode(parts: dict, vocab: ru.Vocab, device) -> dict[str, torch.Tensor]:
-    """Number the symbols of each part: {part: (N,) indices}."""
-    return {part: torch.tensor(vocab(symbols)).to(device) for part, symbols in parts.items()}
-
-
 def decode(ids: torch.Tensor, vocab: ru.Vocab) -> str:
     """The text of (N,) indices, with the one character U+FFFD for each unknown symbol."""
     symbols = vocab.get_itos()
@@ -113,12 +104,10 @@ def decode(ids: torch.Tensor, vocab: ru.Vocab) -> str:
 # ### Streams
 # We cut the training text into B streams of equal length.  All streams are read side by side, T
 # symbols at a time.  Row b of a chunk continues row b of the chunk before, so the state after
-# one chunk is exactly the state before the next.
+# one chunk is exactly the state before the next.  The target of a symbol is the one that follows.
 #
 #     stream 1   First Citizen:|Befor  /  e we proceed any fur  /  ther, hear me speak.  / ...
 #     stream 2   e is|rather to have   /  my hat than my heart  /  , I will practise|th  / ...
-#
-# The target of each symbol is the symbol that follows it.
 # %%
 def make_streams(ids: torch.Tensor, num_streams: int, steps: int) -> tuple:
     """(N,) indices -> inputs and targets (B, L), L a multiple of `steps`; the rest is not used."""
@@ -134,8 +123,7 @@ def make_streams(ids: torch.Tensor, num_streams: int, steps: int) -> tuple:
 # Predicting the next symbol is classification: V classes, and a prediction at every step.  The
 # layers are those of chapter 05.  Two things are new.
 #
-# - The state comes in as an argument and goes out as a result.  The caller decides what a
-#   sequence continues.
+# - The state comes in as an argument and goes out as a result.  The caller says what to continue.
 # - There are V scores at *every* step, because every symbol has a next one.  The state at step t
 #   has read only x_1 to x_t, so no prediction sees its own target.
 #
@@ -177,29 +165,26 @@ class LanguageModel(nn.Module):
 # %% [markdown]
 # ## 3. Training and evaluation
 # ### Truncated back-propagation through time
-# The state is carried from one chunk to the next, so the network can remember more than a chunk.
+# Six of the lines are those of chapter 04.  The lines about `state` are new.  In the other chapters
+# every sequence starts from zeros.  Here the state goes on from one chunk to the next, so the
+# network can remember more than a chunk.  (With `--stateless` every chunk starts from zeros, and
+# you can see how much the carried state helps.)
+#
 # But the state is *detached*: it keeps its numbers and loses its history.  The gradient stops at
 # the border of the chunk.  Without this cut, each update would go back to the first letter of the
 # book, and all steps since then would have to stay in memory.
 #
-# In the other chapters every sequence starts from zeros.  Only here the state goes on.  With
-# `--stateless` every chunk starts from zeros, and you can see how much the carried state helps.
-#
 # **Pitfall.**  If the state is always carried, the network almost never meets the zeros that every
 # prompt starts from.  Then it writes nonsense at first: "DACXBY?AQjQ?TXp".  So one chunk in 50,
 # chosen at random, starts from zeros.
-#
-# Six of the lines are those of chapter 04.  The lines about `state` are new.  The loss is the mean
-# over all B * T predictions of the chunk.
 # %%
 RESTART = 0.02
 EARLY = (0, 100, 300)  # updates of the first epoch before which the network writes a line
 
 
 def train_epoch(
-    model, inputs, targets, optimizer, vocab, epoch: int, epochs: int, lr: float,
-    sequence_length: int, clip: float, stateless: bool = False,
-) -> tuple[float, float, list]:  # fmt: skip
+    model, inputs, targets, optimizer, vocab, epoch, epochs, lr, sequence_length, clip, stateless
+) -> tuple[float, float, list]:
     """Read the streams (B, L) once; return mean loss, mean norm and [(updates, line written)]."""
     model.train()
     chunks = list(zip(inputs.split(sequence_length, dim=1), targets.split(sequence_length, dim=1)))
@@ -220,7 +205,7 @@ def train_epoch(
             state = None
         logits, (h, c) = model(chunk_inputs, state)  # (B, T, V); h and c (1, B, H)
         state = (h.detach(), c.detach())
-        loss = F.cross_entropy(logits.flatten(0, 1), chunk_targets.flatten())
+        loss = F.cross_entropy(logits.flatten(0, 1), chunk_targets.flatten())  # mean of all B * T
         optimizer.zero_grad()
         loss.backward()
         norm_sum += ru.clip_gradients(model.parameters(), clip)
@@ -244,9 +229,8 @@ def train_epoch(
 # Bits: the mean length of a symbol in a file that is compressed with this model.  Perplexity: the
 # network is as unsure as if it had to choose among so many equally likely symbols.
 #
-# **Pitfall.**  With `--level word` all rare words are one symbol, `<unk>`, which is easier to
-# guess than the words themselves.  The smaller the vocabulary, the lower the perplexity.  Compare
-# it only where the vocabulary is the same.
+# **Pitfall.**  With `--level word` all rare words are one symbol, `<unk>`, which is easy to guess.
+# A smaller vocabulary lowers the perplexity.  Compare it only where the vocabulary is the same.
 #
 # The state is carried through the whole split, also for a model trained with `--stateless`.  So
 # the length of the pieces does not change the result.
@@ -267,8 +251,7 @@ def evaluate(model, ids: torch.Tensor, steps: int = 2000) -> dict[str, float]:
 # %% [markdown]
 # ### The training loop
 # It is the loop of chapter 04.  The best epoch has the least validation loss.  The lines that the
-# network writes (below the table's rows) show what it has learned so far: first which letters are
-# frequent, then words, then lines of a play.
+# network writes show what it has learned: first frequent letters, then words, then lines of a play.
 # %%
 def train(
     model, inputs, targets, val_ids, vocab, epochs: int, lr: float, sequence_length: int,
@@ -314,9 +297,8 @@ def train(
 # %% [markdown]
 # ### What the network has to beat
 # Counting.  An n-gram model predicts the next symbol from the n - 1 symbols before it: how often
-# did each symbol follow them in the training text?  Long contexts say more, but most of them are
-# rare, so all orders are mixed ("modified Kneser-Ney", explained in `rb.kneser_ney`).  The order n
-# is chosen on validation, as the network's epoch is.
+# did each symbol follow them in the training text?  Most long contexts are rare, so all orders are
+# mixed (`rb.kneser_ney` explains it).  The order n is chosen on validation, like the epoch.
 # %%
 def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, float]]:
     """Bits per symbol of the unigram and of the best n-gram model: {"val" or "test": {name}}."""
@@ -333,12 +315,13 @@ def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, fl
     return {part: {"unigram": of[1], f"{best}-gram": of[best]} for part, of in bits.items()}
 
 
-def measure_test(model, data: dict, vocab, level: str, epoch: int) -> tuple[dict, dict]:
-    """Print and return the scores on test, and the baselines.  Nothing is chosen after this."""
-    test = evaluate(model, data["test"])
+def measure_test(model, data: dict, vocab, level: str, epoch: int, length: int) -> tuple:
+    """Print and return all measures; return the n-gram models' bits on validation, too."""
+    test = evaluate(model, data["test"])  # nothing is chosen after this
     ngrams = baselines(data, len(vocab), level)
     ru.print_test(test, ngrams["test"], "bits", f"epoch {epoch}, chosen on validation")
-    return test, ngrams
+    ladder = temperature_ladder(model, vocab, data, 2 * length)
+    return {"test": test, "baselines": ngrams["test"], "ladder": ladder}, ngrams["val"]
 
 
 # %% [markdown]
@@ -352,14 +335,13 @@ def measure_test(model, data: dict, vocab, level: str, epoch: int) -> tuple[dict
 # - **top-k** keeps the k likeliest symbols.
 # - **top-p** (the "nucleus", Holtzman et al. 2020) keeps the fewest symbols that together have
 #   probability p: few where the network is sure, many where it is not.
-#
-# A symbol is excluded by the logit -inf: softmax turns it into probability 0.
 # %%
 def next_probabilities(logits, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0):
     """(V,) logits -> (V,) probabilities.  top_k 0 and top_p 1 exclude nothing."""
     if temperature == 0:
         return F.one_hot(logits.argmax(), len(logits)).float()
     logits = (logits - logits.max()) / temperature  # the largest is 0, so nothing overflows
+    # A symbol is excluded by the logit -inf: softmax turns it into probability 0.
     if top_k:
         least = logits.topk(min(top_k, len(logits))).values[-1]
         logits = logits.masked_fill(logits < least, -math.inf)
@@ -375,24 +357,19 @@ def next_probabilities(logits, temperature: float = 1.0, top_k: int = 0, top_p: 
 # %% [markdown]
 # **Autoregressive** means: each symbol that is chosen becomes the next input.  The first input is
 # the prompt, all at once; after that, one symbol at a time.  The state holds everything written
-# so far, so a step costs the same however long the text has grown.
-#
-# The model does not plan a sentence.  It chooses one symbol, and cannot take it back.  A symbol
-# of the prompt that training has not seen is read as `<unk>`.
+# so far, so a step costs the same however long the text has grown.  The model does not plan a
+# sentence.  It chooses one symbol, and cannot take it back.  A symbol of the prompt that training
+# has not seen is read as `<unk>`.
 #
 # **Pitfall.**  `generate` yields symbols as they arise.  A `with torch.no_grad():` inside it would
 # stay in force in the caller's code between two symbols.  The decorator ends it at every yield.
 # %%
 @torch.no_grad()
-def generate(
-    model, vocab, prompt: list[int], length: int, seed: int, temperature: float = 1.0,
-    top_k: int = 0, top_p: float = 1.0,
-) -> Iterator[str]:  # fmt: skip
-    """Yield `length` symbols that follow the indices in `prompt`; dropout is off afterwards."""
+def generate(model, vocab, prompt, length: int, seed: int, temperature=1.0, top_k=0, top_p=1.0):
+    """Yield `length` symbols that follow the list of indices `prompt`; switches dropout off."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     device = model.output.bias.device
-    symbols = vocab.get_itos()
     inputs = torch.tensor([prompt], device=device)  # (1, T)
     state = None
     for _ in range(length):
@@ -401,7 +378,7 @@ def generate(
         logits[UNK] = -math.inf  # "something rare" cannot be written down
         p = next_probabilities(logits, temperature, top_k, top_p)
         index = torch.multinomial(p, 1, generator=generator)  # (1,)
-        yield symbols[int(index)]
+        yield vocab.lookup_token(int(index))
         inputs = index[None].to(device)  # (1, 1)
 
 
@@ -412,9 +389,8 @@ def encode_prompt(prompt: str, vocab, level: str) -> list[int]:
 
 
 def write_samples(
-    model, about: dict, prompt: str | None, num_samples: int | None, length: int, seed: int,
-    temperature: float, top_k: int, top_p: float,
-) -> list[str]:  # fmt: skip
+    model, about: dict, prompt, num_samples, length: int, seed: int, temperature, top_k, top_p
+) -> list[str]:
     """Print texts symbol by symbol as they arise, one where no number is given; return them."""
     torch.set_num_threads(1)  # one symbol is too little work to share
     vocab = ru.Vocab(about["vocab"])
@@ -442,12 +418,10 @@ def write_line(model, vocab, length: int = 80, temperature: float = 0.8) -> str:
 # ### Writing or reciting?
 # A network can lower its loss by memorising passages.  So we measure, at several temperatures:
 #
-# - **distinct-n** (Li et al. 2016): the share of different groups of n words among all of them.
-#   A text that repeats itself has few.
+# - **distinct-n** (Li et al. 2016): the share of different groups of n words; repetition lowers it.
 # - **the longest copy**: the longest piece that is in the training text, letter for letter.
 #
-# People repeat themselves and quote, too.  So the last row measures unseen text of the same
-# length.
+# People repeat themselves and quote, too.  So the last row measures unseen text of this length.
 # %%
 def distinct_n(text: str, n: int) -> float:
     """The share of different n-grams among all n-grams of words."""
@@ -461,17 +435,14 @@ def longest_copy(text: str, source: str) -> str:
     longest = ""
     for start in range(len(text)):
         # A piece that starts here matters only if it is longer than the longest so far.
-        end = start + len(longest) + 1
-        while end <= len(text) and text[start:end] in source:
-            longest = text[start:end]
-            end += 1
+        while start + len(longest) < len(text) and text[start : start + len(longest) + 1] in source:
+            longest = text[start : start + len(longest) + 1]
     return longest
 
 
 def temperature_ladder(model, vocab, data: dict, length: int) -> list[dict]:
     """Write at each temperature and measure what is new in it; the last row is unseen text."""
-    temperatures = (0.3, 0.6, 0.8, 1.0, 1.3)
-    texts = {str(t): write_line(model, vocab, length, t) for t in temperatures}
+    texts = {str(t): write_line(model, vocab, length, t) for t in (0.3, 0.6, 0.8, 1.0, 1.3)}
     texts["unseen text"] = decode(data["val"][1 : length + 1], vocab)[:length]
     print(f"\nWriting or reciting?  {length:,} characters at each temperature")
     print("temperature  distinct-1  distinct-2  longest copy of the training text")
@@ -541,10 +512,8 @@ def load_parts(data, dataset, data_dir, offline, max_chars, level, needed) -> tu
     count = len(parts["train"])
     needed = max(200, needed)
     if count < needed:
-        raise ru.UserError(
-            f"{source}: {count:,} {level}s to train on, and one chunk of each stream takes "
-            f"{needed:,}; give more text, or reduce --batch-size or --sequence-length"
-        )
+        what = f"{source}: {count:,} {level}s to train on; a chunk of each stream takes {needed:,}"
+        raise ru.UserError(f"{what}; give more text, or reduce --batch-size or --sequence-length")
     sizes = f"{count:,} train, {len(parts['val']) - 1:,} val, {len(parts['test']) - 1:,} test"
     print(f"{'data':<10}{source}: {level}s: {sizes}")
     return parts, source, embedded
@@ -570,9 +539,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         parser, epochs=5, lr=4e-3, batch_size=16, clip=1, patience=4, hidden_size=384, dropout=0
     )
     add = parser.add_argument_group("data").add_argument
-    datasets = ("auto", "shakespeare", "code", "embedded")
     auto = "auto: shakespeare, or embedded data where it is not available; code: Python's library"
-    add("--dataset", choices=datasets, default="auto", help=auto)
+    add("--dataset", choices=("auto", "shakespeare", "code", "embedded"), default="auto", help=auto)
     add("--data", metavar="PATH", help="your own text: a file, or a folder of them")
     add("--max-chars", type=ru.at_least(1), default=2_000_000, help="use the first N characters")
     ru.add_checkpoint_flags(parser, TUTORIAL)
@@ -590,8 +558,7 @@ def build(parts: dict, source: str, level: str, hidden_size, dropout, config: di
     sizes = {"vocab_size": len(vocab), "hidden_size": hidden_size, "dropout": dropout}
     if level == "word":
         sizes.update(embedding_size=hidden_size, tied=True)
-    model = LanguageModel(**sizes)
-    return model, {"config": config, "sizes": sizes, "vocab": vocab.get_itos()}
+    return LanguageModel(**sizes), {"config": config, "sizes": sizes, "vocab": vocab.get_itos()}
 
 
 def load_model(path) -> tuple:
@@ -605,7 +572,8 @@ def introduce(model, about: dict, parts: dict) -> tuple:
     Returns the vocabulary, {part: (N,) indices}, and the inputs and targets (B, L).
     """
     vocab = ru.Vocab(about["vocab"])
-    data = encode(parts, vocab, model.output.weight.device)
+    device = model.output.weight.device
+    data = {part: torch.tensor(vocab(symbols)).to(device) for part, symbols in parts.items()}
     steps = about["config"]["sequence_length"]
     inputs, targets = make_streams(data["train"], about["config"]["batch_size"], steps)
     ru.print_layers(model, inputs[:, :steps])
@@ -651,14 +619,13 @@ def main(argv=None) -> dict:
             model, inputs, targets, data["val"], vocab, args.epochs, args.lr, args.sequence_length,
             args.clip, args.patience, args.stateless, about, args.path, args.save_model, args.resume
         )  # fmt: skip
-    test, ngrams = measure_test(model, data, vocab, args.level, best["epoch"])
+    measured, counted = measure_test(model, data, vocab, args.level, best["epoch"], args.max_length)
     metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
-        "items_per_epoch": inputs.numel(), "test": test, "baselines": ngrams["test"],
-        "ladder": temperature_ladder(model, vocab, data, 2 * args.max_length),
+        "items_per_epoch": inputs.numel(), **measured,
     })  # fmt: skip
     if not args.no_plots:
-        draw_figures(model, vocab, data["val"], metrics, ngrams["val"], args.output_dir, args.show)
+        draw_figures(model, vocab, data["val"], metrics, counted, args.output_dir, args.show)
     write(model, about)
     return metrics
 
@@ -671,15 +638,13 @@ if __name__ == "__main__":
 # ## Exercises
 # 1. Predict, then run: after a run with `--save-model`, write from
 #    `--path models/10_text_generation.pt --prompt "ROMEO:"` with `--temperature 0`, 0.5 and 1.5.
-#    Which text repeats itself, and which misspells?  Which rows of the table "Writing or
-#    reciting?" of that run pointed there?
+#    Which text repeats itself, which misspells?  Which rows of "Writing or reciting?" said so?
 # 2. Change one flag: `--stateless`.  How many symbols has a prediction read on average, in
 #    training, with `--sequence-length 64`, and with 16?  The validation loss is measured with a
 #    state that is carried on all the same.  In which of the two runs does it rise more, and why?
 # 3. Explain a failure: take the line with `detach` out of `train_epoch`.  What does PyTorch say,
 #    in which update, and why not in the first?
 # 4. Modify the code: let `generate` remember its last 50 symbols and lower the logit of each of
-#    them, except spaces, by 1 before `next_probabilities`.  What happens to distinct-2 at
-#    temperature 0.3, and to the line breaks?
+#    them, except spaces, by 1.  What happens to distinct-2 at temperature 0.3, and to line breaks?
 # 5. An open question: this model takes more than 2 bits a character.  People who guess English
 #    text need about 1 (Shannon 1951).  What do they know that this network does not?

@@ -13,9 +13,8 @@ import math
 import numpy as np
 import torch
 
+
 # %% ---- 1. Classification ----------------------------------------------------------------
-
-
 def classification_scores(logits: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
     """Loss (nats per example), accuracy and macro-F1 of logits (N, L) for labels (N,).
 
@@ -41,11 +40,9 @@ def classifier_baselines(splits: dict[str, list], vectorizers: dict) -> tuple[di
 
     Returns {name: accuracy on test}, and which test texts the last of them has right, (N,).
     """
-    train_labels = collections.Counter(label for _, label in splits["train"])
-    (majority, _), *_ = train_labels.most_common()
-    is_majority = [label == majority for _, label in splits["test"]]
-    accuracies = {"majority label": float(np.mean(is_majority))}
-    right = np.array(is_majority)
+    majority, _ = collections.Counter(label for _, label in splits["train"]).most_common(1)[0]
+    right = np.array([label == majority for _, label in splits["test"]])
+    accuracies = {"majority label": float(right.mean())}
     for name, vectorizer in vectorizers.items():
         right, _ = ngram_regression(splits["train"], splits["val"], splits["test"], vectorizer)
         accuracies[name] = float(right.mean())
@@ -140,20 +137,14 @@ def forecast_scores(forecasts: dict, truth: np.ndarray, naive_error: float) -> d
 
 
 def naive_forecasts(values: np.ndarray, now: np.ndarray, num_steps: int, season: int) -> dict:
-    """Forecast a series (T,) without fitting anything, at the places `now` (N,) in it.
-
-        persistence       y_{t+k} = y_t           nothing changes
-        seasonal naive    y_{t+k} = y_{t+k-m}     as one season, m steps, before
-
-    Returns {name: (N, K)}, K being num_steps.
-    """
+    """Forecast values (T,) at the places `now` (N,) by old ones: {name: (N, K)}, K = num_steps."""
+    # persistence: y_{t+k} = y_t
+    persistence = np.repeat(values[now, None], num_steps, axis=1)
+    # seasonal naive: y_{t+k} = y_{t+k-m}, as one season of m steps before.  Further ahead than
+    # one season, that is not known yet either: go back two, three ...
     ahead = np.arange(1, num_steps + 1)  # (K,)
-    # Further ahead than one season, y_{t+k-m} is not known yet either: go back two, three ...
     back = season * -(-ahead // season) - ahead  # (K,) steps before now, none negative
-    return {
-        "persistence": np.repeat(values[now, None], num_steps, axis=1),
-        "seasonal naive": values[now[:, None] - back],
-    }
+    return {"persistence": persistence, "seasonal naive": values[now[:, None] - back]}
 
 
 def print_forecast_scores(scores: dict, title: str) -> None:
@@ -191,20 +182,16 @@ def linear_forecast(train, val, inputs, penalties=(1e-6, 1e-3, 1.0, 100.0)) -> n
 
     num_steps = train[1].shape[1]  # K
     every = 1 + len(train[0]) // 20_000
-    fitted_inputs = _flat(train[0][::every])
-    fitted_targets = _flat(train[1][::every])
-    forecasts = np.zeros((len(inputs), num_steps))  # (M, K)
-    least_error = np.full(num_steps, np.inf)  # (K,)
+    errors = []
+    forecasts = []
     for penalty in penalties:
-        ridge = Ridge(alpha=penalty).fit(fitted_inputs, fitted_targets)
+        ridge = Ridge(alpha=penalty).fit(_flat(train[0][::every]), _flat(train[1][::every]))
         # With K = 1, predict may return (N,): make it (N, 1).
         guesses = ridge.predict(_flat(val[0])).reshape(-1, num_steps)
-        error = ((guesses - _flat(val[1])) ** 2).mean(axis=0)  # (K,)
-        better = error < least_error  # (K,) bool
-        least_error[better] = error[better]
-        ahead = ridge.predict(_flat(inputs)).reshape(-1, num_steps)  # (M, K)
-        forecasts[:, better] = ahead[:, better]
-    return forecasts
+        errors.append(((guesses - _flat(val[1])) ** 2).mean(axis=0))  # (K,)
+        forecasts.append(ridge.predict(_flat(inputs)).reshape(-1, num_steps))  # (M, K)
+    best = np.argmin(errors, axis=0)  # (K,): the place of a penalty
+    return np.stack([forecasts[best[k]][:, k] for k in range(num_steps)], axis=1)  # (M, K)
 
 
 def _flat(inputs) -> np.ndarray:
@@ -222,13 +209,14 @@ def sequence_scores(outputs: list, wanted: list) -> dict[str, float]:
     exact_match      the share of the answers in which nothing is wrong
     bleu             0 to 100, for translations: many answers are right
     """
-    exact = [output == target for output, target in zip(outputs, wanted)]
+    num_exact = 0
     num_right = 0
     for output, target in zip(outputs, wanted):
+        num_exact += output == target
         num_right += sum(ours == theirs for ours, theirs in zip(output, target))
     return {
         "token_accuracy": num_right / sum(len(target) for target in wanted),
-        "exact_match": sum(exact) / len(wanted),
+        "exact_match": num_exact / len(wanted),
         "bleu": bleu(outputs, wanted),
     }
 
@@ -297,20 +285,6 @@ def translation_memory(train: list, sources: list) -> list:
         similarity = memory @ query.T  # (N, 1): cosines, as all rows have length 1
         answers.append(train[similarity.toarray().argmax()][1])
     return answers
-
-
-def pair_baselines(train: list, test: list, measure: str) -> dict[str, float]:
-    """One measure of sequence_scores for two answers without a network; nothing to tune.
-
-    A copy of the source has names and numbers right.  train, test: (source, target) tuples.
-    """
-    sources = [source for source, _ in test]
-    targets = [target for _, target in test]
-    remembered = translation_memory(train, sources)
-    return {
-        "source unchanged": sequence_scores(sources, targets)[measure],
-        "translation memory": sequence_scores(remembered, targets)[measure],
-    }
 
 
 # %% ---- 4. Language models ---------------------------------------------------------------

@@ -1,10 +1,5 @@
 """rnn_pairs: (source, target) pairs of token sequences, for the chapters that translate.
 
-    1  Data       tokenise, split_pairs, sentence_pairs
-    2  Tensors    PairSplit, build_vocabs, encode_pairs, build, load_model, introduce
-    3  Answers    answer, answer_texts, score_test, score_by_length, plot_by_length
-    4  Flags      add_flags, check_task
-
 `about` is what a checkpoint says of a model besides its weights: {"config", "sizes", "vocabs",
 "levels"}, the last two one for sources and one for targets.  `decode` stands for a chapter's own
 way to write answers: (B, S) sources of one length and their lengths (B,) go in, and (B, T) tokens
@@ -79,15 +74,16 @@ def sentence_pairs(
     for part, pairs in parts.items():
         tokens = [(tokenise(a, levels[0]), tokenise(b, levels[1])) for a, b in pairs]
         splits[part] = [pair for pair in tokens if max(map(len, pair)) <= LONGEST_TEXT]
-        if len(splits[part]) < len(tokens):
-            left_out = len(tokens) - len(splits[part])
+        left_out = len(tokens) - len(splits[part])
+        if left_out:
             print(f"{'data':<10}{left_out:,} pairs of more than {LONGEST_TEXT} tokens left out")
     if "test" not in splits:
         count = len({source for source, _ in splits["train"]})
         if count < 10:
             what = f"{len(splits['train']):,} pairs have only {count} different sources"
-            remedy = "at least 10 are needed to train, validate and test"
-            raise ru.UserError(f"{name}: {what}; {remedy}")
+            raise ru.UserError(
+                f"{name}: {what}; at least 10 are needed to train, validate and test"
+            )
         splits = split_pairs(splits["train"])
     splits["train"] = splits["train"][:max_examples]
     return splits, levels, name, embedded
@@ -110,13 +106,6 @@ class PairSplit(NamedTuple):
         return sources, lengths, self.targets[rows, : self.target_lengths[rows].max()]
 
 
-def build_vocabs(pairs: Sequence[tuple], min_freq: int = 1) -> list[list[str]]:
-    """The vocabularies of sources and of targets, as lists of tokens in index order."""
-    sources = [source for source, _ in pairs]
-    targets = [target for _, target in pairs]
-    return [ru.Vocab.build(texts, ru.SPECIALS, min_freq).get_itos() for texts in (sources, targets)]
-
-
 def encode_pairs(
     pairs: Sequence[tuple], source_vocab: ru.Vocab, target_vocab: ru.Vocab, device="cpu"
 ) -> PairSplit:
@@ -125,12 +114,9 @@ def encode_pairs(
     wrapped = [[ru.BOS, *target_vocab(target), ru.EOS] for _, target in pairs]
     targets, target_lengths = ru.pad_batch(wrapped)
     return PairSplit(
-        list(pairs),
-        sources.to(device),
-        source_lengths.to(device),
-        targets.to(device),
+        list(pairs), sources.to(device), source_lengths.to(device), targets.to(device),
         target_lengths.to(device),
-    )
+    )  # fmt: skip
 
 
 def encode_sources(sources: list[tuple], vocabs, device) -> PairSplit:
@@ -149,31 +135,16 @@ def read_source(text: str, source_vocab: ru.Vocab, level: str) -> tuple[str, ...
     return tokens
 
 
-def print_pairs(data: dict[str, PairSplit], vocabs, levels, source: str, max_length: int) -> None:
-    """Print the sizes of the splits, and two pairs as an encoder and a decoder meet them."""
-    sizes = ", ".join(f"{len(split.pairs):,} {part}" for part, split in data.items())
-    print(f"{'data':<10}{source}: {sizes}; {len(vocabs[0]):,} {levels[0]} in sources", end="")
-    print(f" and {len(vocabs[1]):,} {levels[1]} in targets")
-    too_long = sum(len(target) > max_length for _, target in data["test"].pairs)
-    if too_long:
-        print(f"{'':<10}{too_long:,} targets of test are longer than --max-length {max_length}")
-    print(f"{'batch':<10}what the decoder reads, and what it has to write at the same step:")
-    split = data["train"]
-    for row in range(2):
-        inputs = split.sources[row, : split.source_lengths[row]]
-        target = split.targets[row, : split.target_lengths[row]]
-        print(f"{'':<10}source  {' '.join(vocabs[0].lookup_tokens(inputs))}")
-        print(f"{'':<10}reads   {' '.join(vocabs[1].lookup_tokens(target[:-1]))}")
-        print(f"{'':<10}writes  {' '.join(vocabs[1].lookup_tokens(target[1:]))}")
-
-
 def build(model_class: Callable, splits, levels, source: str, config: dict, sizes) -> tuple:
     """Make a new model; return it, and `about`: all that a checkpoint says besides weights.
 
     `sizes` names the flags that the model takes, besides the sizes of its vocabularies.
     """
     min_freq = 3 if source == "multi30k" else 1  # a word met once or twice teaches little
-    vocabs = build_vocabs(splits["train"], min_freq)  # none from val or test
+    vocabs = []
+    for side in (0, 1):  # sources, and targets: those of train, none from val or test
+        texts = [pair[side] for pair in splits["train"]]
+        vocabs.append(ru.Vocab.build(texts, ru.SPECIALS, min_freq).get_itos())
     values = {"source_size": len(vocabs[0]), "target_size": len(vocabs[1])}
     for name in sizes:
         values[name] = config[name]
@@ -196,16 +167,29 @@ def load_model(path, tutorial: str, model_class: Callable, device="cpu", task=No
 
 
 def introduce(model, about: dict, splits: dict, source: str, max_length: int) -> dict:
-    """Encode the splits; print two pairs and the layers of the model.
+    """Encode the splits; print their sizes, two pairs as the model meets them, and its layers.
 
     Returns {name of a split: PairSplit}, on the device of the model.
     """
     vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
+    levels = about["levels"]
     device = next(model.parameters()).device
     data = {}
     for part, pairs in splits.items():
         data[part] = encode_pairs(pairs, vocabs[0], vocabs[1], device)
-    print_pairs(data, vocabs, about["levels"], source, max_length)
+    sizes = ", ".join(f"{len(pairs):,} {part}" for part, pairs in splits.items())
+    print(f"{'data':<10}{source}: {sizes}; {len(vocabs[0]):,} {levels[0]} in sources", end="")
+    print(f" and {len(vocabs[1]):,} {levels[1]} in targets")
+    too_long = sum(len(target) > max_length for _, target in splits["test"])
+    if too_long:
+        print(f"{'':<10}{too_long:,} targets of test are longer than --max-length {max_length}")
+    print(f"{'batch':<10}what the decoder reads, and what it has to write at the same step:")
+    for row in (0, 1):
+        inputs, _, targets = data["train"].batch([row])  # (1, S), (1, T + 1)
+        written = vocabs[1].lookup_tokens(targets[0])
+        print(f"{'':<10}source  {' '.join(vocabs[0].lookup_tokens(inputs[0]))}")
+        print(f"{'':<10}reads   {' '.join(written[:-1])}")
+        print(f"{'':<10}writes  {' '.join(written[1:])}")
     ru.print_layers(model, *data["train"].batch([0]))
     return data
 
@@ -292,9 +276,16 @@ def score_test(
     level = about["levels"][1]
     measure = main_measure(level)
     pairs = data["test"].pairs
+    sources = [source for source, _ in pairs]
+    targets = [target for _, target in pairs]
     outputs, curve = score_by_length(data, "test", decode, about, beam_size)
-    scores = {**scores, **rb.sequence_scores(outputs, [target for _, target in pairs])}
-    baselines = rb.pair_baselines(data["train"].pairs, pairs, measure)
+    scores = scores | rb.sequence_scores(outputs, targets)
+    # Two answers without a network.  A copy of the source has names and numbers right.
+    remembered = rb.translation_memory(data["train"].pairs, sources)
+    baselines = {
+        "source unchanged": rb.sequence_scores(sources, targets)[measure],
+        "translation memory": rb.sequence_scores(remembered, targets)[measure],
+    }
     ru.print_test(scores, baselines, measure.replace("_", " "), note)
     print_answers(pairs, outputs, _gap(level))
     print_by_length(curve, "test", level)
@@ -306,18 +297,30 @@ def score_by_length(
 ) -> tuple[list, dict[int, float]]:
     """Answer the sources of a part of the data; return the answers and {source length: score}.
 
-    The longer sources of a toy task are answered, too.  Of sentences there are few of one
-    length, so four lengths are put together.
+    In a toy task the "longer" sources are answered as well, and every length has a score.  Of
+    sentences there are few of one length: four lengths form one group, named by its middle (1
+    to 4 become 2, 5 to 8 become 6), and groups of fewer than 20 pairs are left out.
     """
     vocab = ru.Vocab(about["vocabs"][1])
-    level = about["levels"][1]
-    pairs = data[part].pairs
     outputs, _ = answer(decode, data[part], vocab, beam_size)
-    if "longer" not in data:
-        return outputs, scores_by_length(pairs, outputs, level, each=False)
-    further, _ = answer(decode, data["longer"], vocab, beam_size)
-    every_pair = pairs + data["longer"].pairs
-    return outputs, scores_by_length(every_pair, outputs + further, level, each=True)
+    answered = list(zip(data[part].pairs, outputs))
+    width = 4
+    fewest = 20
+    if "longer" in data:
+        width = 1
+        fewest = 1
+        further, _ = answer(decode, data["longer"], vocab, beam_size)
+        answered += zip(data["longer"].pairs, further)
+    groups = collections.defaultdict(list)
+    for (source, target), output in answered:
+        first = (len(source) - 1) // width * width + 1  # the shortest length of the group
+        groups[first + (width - 1) // 2].append((output, target))
+    curve = {}
+    for length, rows in sorted(groups.items()):
+        if len(rows) >= fewest:
+            scores = rb.sequence_scores([row[0] for row in rows], [row[1] for row in rows])
+            curve[length] = scores[main_measure(about["levels"][1])]
+    return outputs, curve
 
 
 def print_answers(pairs: list, outputs: list, gap: str) -> None:
@@ -332,25 +335,6 @@ def print_answers(pairs: list, outputs: list, gap: str) -> None:
             print(f"  source   {gap.join(source)}\n  output   {gap.join(output)}")
             if kind == "wrong":
                 print(f"  wanted   {gap.join(target)}")
-
-
-def scores_by_length(pairs, outputs, level: str, each: bool) -> dict[int, float]:
-    """The main measure of answers to (source, target) pairs: {source length: value}, in order.
-
-    With `each`, every length has a value.  Otherwise four lengths form one group, named by its
-    middle (1 to 4 become 2, 5 to 8 become 6), and groups of fewer than 20 pairs are left out.
-    """
-    width, fewest = (1, 1) if each else (4, 20)
-    groups = collections.defaultdict(list)
-    for (source, target), output in zip(pairs, outputs):
-        first = (len(source) - 1) // width * width + 1  # the shortest length of the group
-        groups[first + (width - 1) // 2].append((output, target))
-    values = {}
-    for length, rows in sorted(groups.items()):
-        if len(rows) >= fewest:
-            scores = rb.sequence_scores([row[0] for row in rows], [row[1] for row in rows])
-            values[length] = scores[main_measure(level)]
-    return values
 
 
 def print_by_length(curve: dict, name: str, level: str) -> None:
@@ -371,16 +355,13 @@ def plot_by_length(curves: dict[str, dict], data: dict, about: dict, part: str, 
 
     figure, axes = plt.subplots(figsize=(8, 4))
     for (name, values), marker in zip(curves.items(), "osD^vPX"):
-        lengths = sorted(values)
-        heights = [values[length] for length in lengths]
-        axes.plot(lengths, heights, marker + "-", ms=4, label=name)
+        axes.plot(list(values), list(values.values()), marker + "-", ms=4, label=name)
     if "longer" in data:
         trained_to = int(data["train"].source_lengths.max())
         axes.axvline(trained_to + 0.5, color=ru.GREY, linestyle="--", label="longest in training")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    levels = about["levels"]
-    measure = main_measure(levels[1]).replace("_", " ")
-    axes.set(xlabel=f"source length ({levels[0]})", ylabel=f"{measure} on {part}")
+    measure = main_measure(about["levels"][1]).replace("_", " ")
+    axes.set(xlabel=f"source length ({about['levels'][0]})", ylabel=f"{measure} on {part}")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=9)
     axes.set_title(title)

@@ -34,8 +34,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import rnn_utils as ru
 
-# The statement `import` cannot spell a name that begins with a digit.
-chapter = importlib.import_module("10_text_generation")
+chapter = importlib.import_module("10_text_generation")  # `import` refuses a digit in front
 
 
 # %% [markdown]
@@ -103,9 +102,8 @@ def require_bfloat16(model, device: torch.device) -> None:
 # torchrun starts this script several times and tells each process its number, the rank.  Each has
 # a copy of the whole model, reads its own streams and carries its own state.  During `backward`,
 # DistributedDataParallel (DDP) replaces every gradient by its mean over all processes.  So all
-# take the same step from the same weights, and the copies stay equal although no weight is sent.
-# All shares are equal, so the mean of their means is the mean of the whole batch.  Except for
-# rounding, four processes learn the same as one.
+# take the same step, and the copies stay equal although no weight is sent.  All shares are equal,
+# so the mean of their means is the mean of the batch.  Up to rounding, four learn the same as one.
 # %%
 RANK = int(os.environ.get("RANK", 0))
 NUM_PROCESSES = int(os.environ.get("WORLD_SIZE", 1))
@@ -194,7 +192,7 @@ def main(argv=None) -> dict:
     path = Path(args.output_dir) / "text.int32"
     tokens = [None]
     if RANK == 0:
-        tokens = [number_text(args.data, path, needed=2 * args.batch_size * STEPS)]
+        tokens[0] = number_text(args.data, path, needed=2 * args.batch_size * STEPS)
     if NUM_PROCESSES > 1:
         dist.broadcast_object_list(tokens, src=0)  # the others wait here for the file
     data = chapter.cut(torch.from_numpy(map_file(path)))

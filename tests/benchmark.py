@@ -285,7 +285,7 @@ def characters_case(script, num_batches: int):
     optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
     # It writes a line once in an epoch.  In so few batches as here that would count for far more.
     script.write_line = lambda *_: ""
-    plan = (None, 2, flags.epochs, flags.lr, T, flags.clip)
+    plan = (None, 2, flags.epochs, flags.lr, T, flags.clip, False)
     return model, lambda: script.train_epoch(model, *streams, optimizer, *plan)
 
 

@@ -211,9 +211,13 @@ def test_words_spelled_like_special_tokens_are_ordinary_words(tmp_path):
 # ---------------------------------------------------------------- batches
 
 
-def test_padding_share_by_hand():
-    # Batches of lengths (2, 4) and (3,): 8 + 3 cells, 9 tokens.
-    assert script.padding_share(torch.tensor([2, 4, 3]), [[0, 1], [2]]) == pytest.approx(2 / 11)
+def test_padding_share_by_hand(monkeypatch):
+    # Batches of lengths (2, 4) and (3,): 8 + 3 cells, 9 tokens.  Buckets (2, 3) and (4,): 6 + 4.
+    monkeypatch.setattr(torch, "randperm", lambda n, generator=None: torch.arange(n))
+    sentences = [torch.full((length,), 5) for length in (2, 4, 3)]
+    batches, share = script.compare_batches(sentences, 2, 0)
+    assert batches["random"] == [[0, 1], [2]] and sorted(batches["bucketed"]) == [[0, 2], [1]]
+    assert share == {"random": pytest.approx(2 / 11), "bucketed": pytest.approx(1 / 10)}
 
 
 def test_buckets_waste_less_and_the_cut_holds():
@@ -234,8 +238,8 @@ def test_the_cut_is_chosen_on_train_only():
 
 
 def test_the_mask_marks_the_words(capsys):
-    script.show_batch([torch.tensor([5, 6, 7]), torch.tensor([8])])
-    first, *tensors = capsys.readouterr().out.splitlines()
+    script.compare_batches([torch.tensor([5, 6, 7]), torch.tensor([8])], 2, 0)
+    first, *tensors, _ = capsys.readouterr().out.splitlines()
     assert "(2, 3), lengths [3, 1]" in first
     rows = [re.findall(r"\d+", line) for line in tensors]
     assert rows == [["5", "6", "7"], ["8", "0", "0"], ["1", "1", "1"], ["1", "0", "0"]]
@@ -292,9 +296,10 @@ def test_skip_gram_starts_undecided_and_draws_by_frequency_to_the_power_of_three
 ):
     drawn = note_calls(monkeypatch, torch, "multinomial")
     monkeypatch.setattr(torch.optim, "Adam", lambda weights, lr: torch.optim.SGD(weights, lr=1e-9))
-    pairs = torch.tensor([[2, 3], [2, 3], [3, 2], [2, 4]])
-    script.train_skipgram(pairs, 5, 1, "cpu")
-    assert drawn[0].args[0].tolist() == pytest.approx([0, 0, 1, 2**0.75, 1])
+    sentences = [torch.tensor([2, 3]), torch.tensor([3, 2]), torch.tensor([2, 4])]
+    script.train_skipgram(sentences, "a text", 10, 1, "cpu")
+    frequencies = [0, 0, 3**0.75, 2**0.75, 1, 0, 0, 0, 0, 0]
+    assert drawn[0].args[0].tolist() == pytest.approx(frequencies)
     undecided = (1 + script.NUM_NEGATIVES) * math.log(2)  # each pair is as likely real as drawn
     assert f"loss {undecided:.3f}" in capsys.readouterr().out
 

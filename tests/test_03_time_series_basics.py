@@ -72,10 +72,16 @@ def test_no_window_sees_its_target_or_a_later_stretch(num_steps, length, horizon
     assert latest == num_steps - 1
 
 
-def test_assert_no_future_notices_stretches_that_overlap():
-    overlapping = {"train": slice(0, 100), "val": slice(90, 200)}
-    with pytest.raises(AssertionError):
-        script.assert_no_future(overlapping, 5, 2)
+def test_stretches_that_overlap_are_noticed(monkeypatch):
+    series = rd.Series("y.csv", "y", np.arange(200.0)[:, None], np.arange(200), 7)
+    for start in (100, 90):
+        stretches = {"train": slice(0, 100), "val": slice(start, 200)}
+        monkeypatch.setattr(rd, "split_by_time", lambda _, stretches=stretches: stretches)
+        if start == 100:
+            script.make_examples(series, "standard", 5, 2)
+        else:
+            with pytest.raises(AssertionError):
+                script.make_examples(series, "standard", 5, 2)
 
 
 @pytest.mark.parametrize("kind", ["standard", "minmax"])
@@ -102,7 +108,7 @@ def test_scaling_back_returns_the_values():
 def test_the_figure_of_scaling_has_one_curve_and_two_axes():
     t = np.arange(100.0)
     series = rd.Series("y.csv", "y", 50 + 2 * t[:, None], t, 7)
-    figure = script.plot_splits_and_scaling(series, rd.split_by_time(100), ru.get_pyplot())
+    figure = script.plot_splits_and_scaling(series, ru.get_pyplot())
     figure.canvas.draw()
     axes = figure.axes[0]
     (right,) = axes.child_axes
@@ -134,8 +140,13 @@ def test_autocorrelation_peaks_at_the_season_and_vanishes_for_noise():
     assert np.abs(noise[1:]).max() < 0.1
 
 
+def stationarity_of(prices) -> dict:
+    series = rd.Series("y.csv", "y", prices[:, None], np.arange(len(prices)), 5)
+    return script.describe_series(series, prices)["stationarity"]
+
+
 def test_returns_are_nearer_to_stationary_than_prices(prices):
-    rows = script.describe_stationarity(prices[:732])
+    rows = stationarity_of(prices)
     assert rows["price (dollars)"][1] > 1.5 * rows["price (dollars)"][0]  # the mean moves
     assert rows["price (dollars)"][4] > 0.95 and abs(rows["log-return (%)"][4]) < 0.1
 
@@ -225,24 +236,27 @@ def test_the_scalers_of_the_lab_know_the_training_stretch_alone(prices, monkeypa
 
 def test_what_is_described_is_the_training_stretch(csv_file, tmp_path, monkeypatch, prices):
     """What the eye learns from later stretches would leak as well."""
-    shown = note_calls(monkeypatch, script, "describe_stationarity")
     values = script.make_sine(400, seed=1)
     components = []
     for later in (0.0, 1000.0):
         series = np.r_[values[:280], values[280:] + later]
         path = csv_file("y\n" + "\n".join(map(repr, series.tolist())))
         flags = ("--data", path, "--column", "y", "--season", 24, "--sequence-length", 10)
-        components.append(run_main(tmp_path, *flags)["components"])
+        metrics = run_main(tmp_path, *flags)
+        components.append(metrics["components"])
     assert components[0] == components[1]
     early = prices[rd.split_by_time(len(prices))["train"]]
-    np.testing.assert_array_equal(shown[0].args[0], early)
+    halves = [half.mean() for half in np.array_split(early, 2)]
+    assert metrics["stationarity"]["price (dollars)"][:2] == halves
 
 
 def test_the_figure_of_autocorrelation_shows_the_training_stretches(tmp_path, monkeypatch, prices):
+    correlated = note_calls(monkeypatch, script, "autocorrelation")
     drawn = note_calls(monkeypatch, script, "plot_autocorrelation")
     script.main(["--quick", "--output-dir", str(tmp_path)])
-    lengths = [len(values) for values in drawn[0].args[1:3]]
-    assert lengths == [560, int(0.7 * len(prices))]  # of 800 steps of the sine, and of GOOG
+    lengths = [len(call.args[0]) for call in correlated[-3:]]
+    train = int(0.7 * len(prices))
+    assert len(drawn) == 1 and lengths == [560, train, train - 1]  # of 800 steps, and of GOOG
 
 
 # Baselines
@@ -358,7 +372,7 @@ def test_a_long_file_is_fitted_on_some_of_its_windows(csv_file, tmp_path, monkey
 def test_long_lines_are_drawn_whole(tmp_path):
     plt, t = ru.get_pyplot(), np.arange(100_000)
     series = rd.Series("y.csv", "y", np.sin(2 * np.pi * t / 21)[:, None], t, 21)
-    figure = script.plot_splits_and_scaling(series, rd.split_by_time(len(t)), plt)
+    figure = script.plot_splits_and_scaling(series, plt)
     drawn = np.concatenate([line.get_ydata() for line in figure.axes[0].lines])
     np.testing.assert_array_equal(drawn, series.values[:, 0])
     figure.savefig(tmp_path / "long.png")  # a line of so many points is no trouble to Agg
@@ -366,8 +380,8 @@ def test_long_lines_are_drawn_whole(tmp_path):
 
 
 def test_stationarity_names_the_means_that_it_prints(capsys):
-    rows = script.describe_stationarity(np.linspace(10.0, 30.0, 200))
-    first, second, *_ = rows["price (dollars)"]
+    prices = np.r_[np.linspace(10.0, 30.0, 140), np.full(60, 99.0)]
+    first, second, *_ = stationarity_of(prices)["price (dollars)"]
     assert f"{first:9.2f}{second:9.2f}" in capsys.readouterr().out
     assert (round(first), round(second)) == (15, 25)
 

@@ -305,7 +305,8 @@ def test_no_sequence_is_in_two_splits_in_any_epoch(task):
     assert not sources["val"] & sources["test"]
     held_out = sources["val"] | sources["test"]
     assert held_out and not sources["train"] & held_out
-    vocabs = rp.build_vocabs(splits["train"])
+    _, about = rp.build(dict, splits, levels, source, {}, ())
+    vocabs = about["vocabs"]
     data = {part: rp.encode_pairs(splits[part], *map(ru.Vocab, vocabs)) for part in splits}
     draw = script.fresh_pairs(task, 3000, 2, 0, data, vocabs)
     epochs = [draw(epoch) for epoch in (1, 2, 2)]
@@ -524,8 +525,9 @@ def test_a_table_of_many_texts_has_the_answers_of_single_ones(trained, monkeypat
 
 
 def test_long_numbers_are_drawn_more_often_in_training_and_no_more_often_in_the_test():
-    splits, _, _, _ = script.load_splits("copy", 8, None, None, "auto", None, True, 3000)
-    vocabs = rp.build_vocabs(splits["train"])
+    splits, levels, source, _ = script.load_splits("copy", 8, None, None, "auto", None, True, 3000)
+    _, about = rp.build(dict, splits, levels, source, {}, ())
+    vocabs = about["vocabs"]
     data = {part: rp.encode_pairs(splits[part], *map(ru.Vocab, vocabs)) for part in splits}
     drawn = script.fresh_pairs("copy", 3000, 8, 0, data, vocabs)(1)
     counts, in_test = drawn.source_lengths.bincount(), data["test"].source_lengths.bincount()

@@ -80,6 +80,14 @@ def load_own(text, folder, level="char", needed=20):
     return parts
 
 
+def numbered(parts, level="char") -> tuple:
+    """A new model, its vocabulary, and {part: (N,) indices} of the symbols in `parts`."""
+    config = {"sequence_length": 4, "batch_size": 1}
+    model, about = script.build(parts, "x", level, 9, 0.0, config)
+    vocab, data, _, _ = script.introduce(model, about, parts)
+    return model, vocab, data
+
+
 def test_splits_are_in_order_and_each_is_predicted_whole(tmp_path):
     text = "".join(chr(97 + index % 23) for index in range(1000))
     parts = load_own(text, tmp_path)
@@ -90,11 +98,9 @@ def test_splits_are_in_order_and_each_is_predicted_whole(tmp_path):
 
 def test_vocabulary_comes_from_the_training_text_alone():
     symbols = ["d" * 15, "ab" * 127, "c" + "d" * 30]  # d is in val and test, c once in train
-    parts = script.cut("".join(symbols))
-    model, about = script.build(parts, "x", "char", 9, 0.0, {})
-    assert about["vocab"] == ["<unk>", "a", "b"]
+    model, vocab, ids = numbered(script.cut("".join(symbols)))
+    assert vocab.get_itos() == ["<unk>", "a", "b"]
     assert model.output.out_features == 3
-    ids = script.encode(parts, ru.Vocab(about["vocab"]), "cpu")
     assert ids["train"][:2].tolist() == [1, 2] or ids["train"][:2].tolist() == [0, 0]
     assert not ids["val"].any()  # all unknown
 
@@ -104,10 +110,8 @@ def test_unk_in_letters_is_ordinary_text(tmp_path):
     text = "a <unk> in the text\n" * 100
     for level in ("char", "word"):
         parts = load_own(text, tmp_path, level)
-        _, about = script.build(parts, "x", level, 9, 0.0, {})
-        vocab = ru.Vocab(about["vocab"])
-        ids = script.encode(parts, vocab, "cpu")["train"]
-        assert script.decode(ids, vocab) == "".join(parts["train"])
+        _, vocab, ids = numbered(parts, level)
+        assert script.decode(ids["train"], vocab) == "".join(parts["train"])
     assert script.decode(torch.tensor([0, 1, 0]), tiny_vocab()) == "\ufffd\n\ufffd"
 
 
@@ -391,10 +395,12 @@ def test_the_order_does_not_depend_on_test(monkeypatch):
 def test_the_test_split_is_what_is_reported(monkeypatch, capsys):
     data = {part: random_ids(60, seed=seed) for seed, part in enumerate(("train", "val", "test"))}
     model = tiny_model()
-    test, ngrams = script.measure_test(model, data, tiny_vocab(), "char", 3)
+    measured, counted = script.measure_test(model, data, tiny_vocab(), "char", 3, 5)
+    test, unigram = measured["test"], measured["baselines"]["unigram"]
     assert test == script.evaluate(model, data["test"]) != script.evaluate(model, data["val"])
+    assert counted["unigram"] != unigram
     printed = capsys.readouterr().out
-    assert f"{test['bits']:.4f}" in printed and f"{ngrams['test']['unigram']:.4f}" in printed
+    assert f"{test['bits']:.4f}" in printed and f"{unigram:.4f}" in printed
     assert "epoch 3, chosen on validation" in printed
 
 

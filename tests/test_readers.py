@@ -514,9 +514,9 @@ def streams_of_10(path, level="char", max_chars: int = 100_000) -> tuple:
     """From the file, or folder, to the numbers of its symbols."""
     script = chapter["10"]
     parts, source, embedded = script.load_parts(str(path), "auto", None, True, max_chars, level, 7)
-    _, about = script.build(parts, source, level, 4, 0.0, {})
-    data = script.encode(parts, ru.Vocab(about["vocab"]), "cpu")
-    inputs, targets = script.make_streams(data["train"], 2, 3)
+    config = {"sequence_length": 3, "batch_size": 2}
+    model, about = script.build(parts, source, level, 4, 0.0, config)
+    _, data, inputs, targets = script.introduce(model, about, parts)
     assert not embedded
     return data, inputs, targets, about["vocab"]
 
@@ -659,7 +659,7 @@ def test_a_careless_reader_is_found_out(read, complaint, tmp_path):
 def test_lines_of_standard_input_may_be_anything(count, monkeypatch, capsys):
     """`--predict -` in 08 and `--translate -` in 09 answer every line that has a word in it."""
     asked = []
-    vocabs = [ru.Vocab(tokens) for tokens in rp.build_vocabs([(("red", "a"), ("rouge",))])]
+    vocabs = [ru.Vocab([*ru.SPECIALS, *words]) for words in (("a", "red"), ("rouge",))]
 
     def ask() -> None:
         lines = rt.texts_asked(["-"])

@@ -399,17 +399,6 @@ def test_translation_memory_knows_neighbours_marks_and_single_letters():
     assert answers == [("1",), ("2",), ("2",)]
 
 
-def test_pair_baselines_copy_and_remember():
-    train = [(("a", "b"), ("x",)), (("c", "d"), ("y",))]
-    test = [(("a", "e"), ("x",)), (("c", "f"), ("c", "f"))]
-    assert rb.pair_baselines(train, test, "exact_match") == {
-        "source unchanged": 0.5,
-        "translation memory": 0.5,
-    }
-    bleu = rb.pair_baselines(train, test, "bleu")
-    assert bleu["source unchanged"] == rb.bleu([s for s, _ in test], [t for _, t in test])
-
-
 # ---------------------------------------------------------------- n-gram language models
 
 

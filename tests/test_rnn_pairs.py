@@ -11,6 +11,7 @@ import torch
 import rnn_data as rd
 import rnn_pairs as rp
 import rnn_utils as ru
+from rnn_baselines import bleu
 
 VOCAB = ru.Vocab([*ru.SPECIALS, *"0123456789"])
 ABOUT = {"vocabs": [VOCAB.get_itos()] * 2, "levels": ["characters", "characters"]}
@@ -105,16 +106,32 @@ def test_outside_of_a_table_a_text_without_a_token_is_an_error_and_each_answer_i
         rp.answer_texts([" "], copy_up_to_3, ABOUT, "cpu")
 
 
+def curve_of(lengths, right, level: str, longer: bool) -> dict:
+    """The curve of sources of these lengths, whose answers are right or wrong."""
+    pairs = [(tuple("1" * n), ("1",)) for n in lengths]
+    data = {"test": rp.encode_pairs(pairs, VOCAB, VOCAB)}
+    if longer:
+        data["longer"] = rp.encode_pairs(pairs[:1], VOCAB, VOCAB)
+    answers = {n: 5 if is_right else 6 for n, is_right in zip(lengths, right)}  # "1" or "2"
+
+    def decode(sources, _):
+        written = torch.full((len(sources), 2), ru.EOS)
+        written[:, 0] = answers[sources.shape[1]]
+        return written, torch.zeros(len(sources))
+
+    about = {**ABOUT, "levels": [level, level]}
+    return rp.score_by_length(data, "test", decode, about)[1]
+
+
 def test_scores_by_length_groups_and_leaves_out_small_groups():
-    pairs = [(tuple("a" * n), ("x",)) for n in (1, 4, 5, 8, 8, 9)]
-    outputs = [("x",), ("y",), ("x",), ("x",), ("y",), ("x",)]
-    each = rp.scores_by_length(pairs, outputs, "characters", each=True)
-    assert list(each) == [1, 4, 5, 8, 9] and each[8] == 0.5
-    backwards = rp.scores_by_length(pairs[::-1], outputs[::-1], "words", each=True)
-    assert list(backwards) == [1, 4, 5, 8, 9] and backwards[1] == 100.0
-    grouped = rp.scores_by_length(pairs * 7, outputs * 7, "characters", each=False)
+    lengths = [1, 4, 5, 8, 7, 9]
+    right = [True, False, True, True, False, True]
+    for level, best in (("characters", 1.0), ("words", 100.0)):
+        each = curve_of(lengths, right, level, longer=True)
+        assert list(each) == [1, 4, 5, 7, 8, 9] and each[8] == best and each[7] == 0.0
+    grouped = curve_of(lengths * 7, right * 7, "characters", longer=False)
     assert grouped == {6: pytest.approx(2 / 3)}  # 14 of 1 to 4 and 7 of 9 to 12 are too few
-    more = rp.scores_by_length(pairs * 10, outputs * 10, "characters", each=False)
+    more = curve_of(lengths * 10, right * 10, "characters", longer=False)
     assert more == {2: 0.5, 6: pytest.approx(2 / 3)}
 
 
@@ -125,6 +142,28 @@ def test_longer_sources_are_scored_too_where_there_are_some():
     data["longer"] = rp.encode_pairs(pairs_of("12345", "9999"), VOCAB, VOCAB)
     outputs, curve = rp.score_by_length(data, "test", copy_up_to_3, ABOUT)
     assert len(outputs) == 3 and curve == {2: 1.0, 3: 1.0, 4: 0.0, 5: 0.0}
+
+
+@pytest.mark.parametrize("level", ["characters", "words"])
+def test_the_test_is_compared_with_the_source_itself_and_the_most_similar_source(level, capsys):
+    texts = {"train": [("12", "3"), ("45", "6")], "test": [("17", "3"), ("48", "48")]}
+    data = {}
+    for part, pairs in texts.items():
+        pairs = [(tuple(source), tuple(target)) for source, target in pairs]
+        data[part] = rp.encode_pairs(pairs, VOCAB, VOCAB)
+    about = {**ABOUT, "levels": [level, level]}
+    found, outputs = rp.score_test(data, copy_up_to_3, {"loss": 2.0}, about, "a note")
+    assert outputs == [("1", "7"), ("4", "8")] and found["test"]["loss"] == 2.0
+    assert found["test"]["exact_match"] == 0.5 and "a note" in capsys.readouterr().out
+    measured = {"source unchanged": 0.5, "translation memory": 0.5}
+    if level == "words":
+        right = [tuple("3"), tuple("48")]
+        measured = {
+            "source unchanged": bleu(outputs, right),
+            "translation memory": bleu([("3",), ("6",)], right),
+        }
+        assert measured["source unchanged"] > measured["translation memory"]
+    assert found["baselines"] == measured
 
 
 @pytest.mark.parametrize(
