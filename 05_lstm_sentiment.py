@@ -575,7 +575,7 @@ def build(splits: dict[str, list], hidden_size, dropout, pooling, config: dict) 
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    return ru.load_model(path, TUTORIAL, ReviewClassifier, "vocab", "labels", flags=["max_length"])
+    return ru.load_model(path, TUTORIAL, ReviewClassifier, "vocab", "labels", "max_length")
 
 
 def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:

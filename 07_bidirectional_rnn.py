@@ -547,7 +547,7 @@ def build(splits: dict, hidden_size, num_layers, dropout, direction, config: dic
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    return ru.load_model(path, TUTORIAL, TextClassifier, "vocab", "labels", flags=["max_length"])
+    return ru.load_model(path, TUTORIAL, TextClassifier, "vocab", "labels", "max_length")
 
 
 def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
