@@ -293,7 +293,8 @@ def test_a_read_only_folder_needs_no_cache(tmp_path, monkeypatch):
     def refuse(*args, **options):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)  # root may write anywhere, so chmod proves nothing
+    # Root may write anywhere, so chmod proves nothing.
+    monkeypatch.setattr(Path, "write_bytes", refuse)
     assert len(load_imdb(tmp_path)["train"]) == 2
     assert [path.name for path in (tmp_path / "imdb").iterdir()] == ["aclImdb_v1.tar.gz"]
 
