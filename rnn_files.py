@@ -19,7 +19,6 @@ import datetime
 import io
 import itertools
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -269,21 +268,15 @@ class Table:
     def pairs(self, names: Sequence[str]) -> tuple[list[int], list[tuple[str, str]]]:
         """Read two columns of texts: lines and pairs; rows where both are empty are skipped."""
         left, right = (self.place(name, "--columns") for name in names)
-        lines = []
-        pairs = []
-        gaps = []
-        for line, row in itertools.chain(self.head, self._rows):
-            pair = (row[left].strip(), sys.intern(row[right].strip()))  # few different labels
-            if all(pair):
-                lines.append(line)
-                pairs.append(pair)
-            elif any(pair):
-                gaps.append(line)
-        if gaps:
+        frame = self.frame([left, right])
+        whole = (frame != "").all(axis=1)
+        gaps = frame.index[(frame != "").any(axis=1) & ~whole]
+        if len(gaps):
             what = f"{names[0]} or {names[1]} is empty, one of {len(gaps):,} such rows"
             raise self.error(gaps[0], f"{what}; fill or delete them")
         _say(self.path, self.notes)
-        return lines, pairs
+        frame = frame[whole]
+        return list(frame.index), list(zip(frame[left], frame[right]))
 
     def frame(self, places: Sequence[int]):
         """Read columns, by number, as a DataFrame of strings; its index holds the lines."""

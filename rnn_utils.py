@@ -599,7 +599,7 @@ def plot_confusion(targets, predicted, labels: Sequence[str], title: str):
     return figure
 
 
-def plot_heatmap(axes, matrix, row_names, column_names, label, cmap, vmin=None, vmax=None) -> None:
+def plot_heatmap(axes, matrix, row_names, column_names, label, cmap="Blues", vmin=None, vmax=None):
     """Draw a matrix (rows, columns) as colours; `label` names the colour bar, None omits it."""
     image = axes.imshow(np.asarray(matrix), aspect="auto", cmap=cmap, vmin=vmin, vmax=vmax)
     # Names may be words of a user's text, and a pair of dollar signs in them is no formula.
