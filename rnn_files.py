@@ -382,9 +382,9 @@ _STYLES = {
 }
 # "-$1,102.29", "12 %", "1.87M"; and in brackets what is below 0.
 _NUMBER = (
-    r"^(?P<opened>[-+(]?) ?(?P<before>[$€£¥₹₩₽]?) ?(?P<sign>[-+]?)"
-    rf"(?P<digits>[\d.,{_GAP}]*\d[.,]?(?:[eE][-+]?\d+)?)"
-    r" ?(?P<scale>[kKMB]?) ?(?P<after>[%$€£¥₹₩₽]?)(?P<closed>\)?)$"
+    r"([-+(]?) ?([$€£¥₹₩₽]?) ?([-+]?)"  # 1 opening mark, 2 unit, 3 sign
+    rf"([\d.,{_GAP}]*\d[.,]?(?:[eE][-+]?\d+)?)"  # 4 digits
+    r" ?([kKMB]?) ?([%$€£¥₹₩₽]?)(\)?)$"  # 5 scale, 6 unit, 7 closing bracket
 )
 _SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 
@@ -465,18 +465,27 @@ def _split_units(texts, table: Table) -> tuple:
 
     A column has one currency, or percent signs in all cells; 12 % becomes 12.
     """
+    import pandas as pd
+
     unit = (re.findall("[%$€£¥₹₩₽]", "".join(texts)) or [""])[0]
-    parts = texts.str.replace("\u2212", "-", regex=False).str.extract(_NUMBER)
-    units = parts["before"] + parts["after"]
-    half_a_bracket = (parts["opened"] == "(") != (parts["closed"] == ")")
-    strange = half_a_bracket | ~units.isin([unit] if unit == "%" else [unit, ""])
-    if strange.any():
+    units = [unit] if unit == "%" else [unit, ""]
+    split = re.compile(_NUMBER).match
+    digits = []
+    factors = []
+    strange = []
+    for row, cell in enumerate(texts):
+        found = split(cell.replace("\u2212", "-"))
+        if not found or found[2] + found[6] not in units or (found[1] == "(") != (found[7] == ")"):
+            strange.append(row)
+            continue
+        below_zero = found[1] in ("-", "(") or found[3] == "-"
+        digits.append(found[4])
+        factors.append(-_SCALES[found[5]] if below_zero else _SCALES[found[5]])
+    if strange:
         what = f"is not a number in {unit}" if unit else "is not a number"
-        why = f"{what}, one of {strange.sum():,} such cells; write 1234.5"
-        table.refuse(texts, strange.argmax(), why)
-    below_zero = parts["opened"].isin(["-", "("]) | (parts["sign"] == "-")
-    factors = parts["scale"].map(_SCALES).to_numpy() * np.where(below_zero, -1.0, 1.0)
-    return parts["digits"], factors
+        why = f"{what}, one of {len(strange):,} such cells; write 1234.5"
+        table.refuse(texts, strange[0], why)
+    return pd.Series(digits), np.array(factors)
 
 
 # %% [markdown]
