@@ -44,7 +44,6 @@ import functools
 import random
 import time
 from collections import Counter, defaultdict
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +51,7 @@ from torch import nn
 
 import rnn_baselines as rb
 import rnn_data as rd
+import rnn_texts as rt
 import rnn_utils as ru
 
 TUTORIAL = "04_simple_rnn"
@@ -106,23 +106,15 @@ def split_by_name(pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str
 # ### From letters to numbers
 # A vocabulary numbers the letters, the most frequent first: "abe" -> [2, 12, 4].  Short names are
 # padded with 0 up to the longest, so that all names form one rectangle, and `lengths` keeps where
-# each name ends.  The whole data set fits in memory: a batch is a few rows of a tensor.
+# each name ends.  The whole data set fits in memory: a batch is a few rows of a tensor.  `rt.Split`
+# is a tuple with names for its parts: `texts`, `inputs`, `lengths` and `targets`.
 # %%
-class Split(NamedTuple):
-    """One split as tensors."""
-
-    names: list[str]
-    inputs: torch.Tensor  # (N, T) letter indices, padded with 0 at the end
-    lengths: torch.Tensor  # (N,)
-    targets: torch.Tensor  # (N,) label indices
-
-
-def encode(pairs: list[tuple[str, str]], vocab: ru.Vocab, labels: list[str], device) -> Split:
-    """Turn (name, label) pairs into a Split."""
+def encode(pairs: list[tuple[str, str]], vocab: ru.Vocab, labels: list[str], device) -> rt.Split:
+    """Turn N (name, label) pairs into tensors."""
     names = [name for name, _ in pairs]
-    inputs, lengths = ru.pad_batch([vocab(name) for name in names])
-    targets = torch.tensor([labels.index(label) for _, label in pairs])
-    return Split(names, inputs.to(device), lengths.to(device), targets.to(device))
+    inputs, lengths = ru.pad_batch([vocab(name) for name in names])  # (N, T) indices, and (N,)
+    targets = torch.tensor([labels.index(label) for _, label in pairs])  # (N,) label indices
+    return rt.Split(names, inputs.to(device), lengths.to(device), targets.to(device))
 
 
 # %% [markdown]
@@ -230,7 +222,7 @@ class NameClassifier(nn.Module):
 # depends on the total number of steps, so runs with different `--epochs` differ from epoch 1.
 # %%
 def train_epoch(
-    model, split: Split, sampler, optimizer, epoch: int, epochs: int, lr: float, clip: float
+    model, split: rt.Split, sampler, optimizer, epoch: int, epochs: int, lr: float, clip: float
 ) -> tuple[float, float, float]:
     """Train on every name once; return the mean loss, the accuracy and the mean gradient norm."""
     model.train()
@@ -259,7 +251,7 @@ def train_epoch(
         loss_sum += loss.item() * len(rows)
         num_correct += (logits.argmax(dim=1) == targets).sum().item()
     ru.check_finite(loss_sum, epoch)
-    num_names = len(split.names)
+    num_names = len(split.texts)
     return loss_sum / num_names, num_correct / num_names, norm_sum / len(sampler)
 
 
@@ -274,14 +266,14 @@ def train_epoch(
 # language alone, and then the plain mean of the 18 values.
 # %%
 @torch.no_grad()
-def predict_logits(model, split: Split, batch_size: int = 512) -> torch.Tensor:
+def predict_logits(model, split: rt.Split, batch_size: int = 512) -> torch.Tensor:
     """Return the logits (N, L) of a split, with dropout off."""
     model.eval()
     batches = zip(split.inputs.split(batch_size), split.lengths.split(batch_size))
     return torch.cat([model(inputs, lengths) for inputs, lengths in batches])
 
 
-def evaluate(model, split: Split) -> dict[str, float]:
+def evaluate(model, split: rt.Split) -> dict[str, float]:
     """Measure loss (nats per name), accuracy and macro-F1 of a model on a split."""
     return rb.classification_scores(predict_logits(model, split), split.targets)
 
@@ -298,7 +290,7 @@ def evaluate(model, split: Split) -> dict[str, float]:
 # the weights still change, with dropout on.  Validation comes afterwards, with dropout off.
 # %%
 def train(
-    model, train_split: Split, val_split: Split, epochs: int, lr: float, batch_size: int,
+    model, train_split: rt.Split, val_split: rt.Split, epochs: int, lr: float, batch_size: int,
     clip: float, patience: int, seed: int, about: dict, path=None, save_model=False, resume=False,
 ) -> tuple[list[dict], dict]:  # fmt: skip
     """Train for up to `epochs`, and leave `model` with the weights of the best epoch.
@@ -349,7 +341,7 @@ def train(
 # Accuracies on 1,789 names also differ by luck: where the interval of the difference contains 0,
 # neither method is shown to be better.
 # %%
-def measure_test(model, test: Split, splits: dict[str, list], epoch: int) -> tuple[dict, dict]:
+def measure_test(model, test: rt.Split, splits: dict[str, list], epoch: int) -> tuple[dict, dict]:
     """Print and return the scores on test, and {baseline: accuracy}.  Nothing is chosen later."""
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -448,22 +440,19 @@ def read_letter_by_letter(model, vocab, name: str) -> tuple[torch.Tensor, torch.
     return states[0].cpu(), probabilities.cpu()
 
 
-def label_names(model, about: dict, names: list[str]) -> list[tuple[str, float]]:
-    """The likeliest label of each name, and its probability."""
-    pairs = [(name, about["labels"][0]) for name in names]  # any label: nobody looks at it
-    split = encode(pairs, ru.Vocab(about["vocab"]), about["labels"], model.output.weight.device)
-    return ru.likeliest(predict_logits(model, split), about["labels"])
-
-
 def predict(model, about: dict, texts: list[str]) -> dict[str, dict]:
     """Print the best labels after each letter of each name; return {text: {label: probability}}."""
-    if ru.wants_table(texts):
-        read = functools.partial(read_name, folded=about["folded"])
-        return ru.print_table(texts, read, functools.partial(label_names, model, about))
     labels = about["labels"]
+    if rt.wants_table(texts):
+        read = functools.partial(read_name, folded=about["folded"])
+
+        def logits_of(names: list[str]) -> torch.Tensor:  # (N, L)
+            return predict_logits(model, rt.encode_texts(model, about, names, encode))
+
+        return rt.print_labels(texts, read, logits_of, labels)
     width = max(len(label) for label in labels)
     answers = {}
-    for text in ru.texts_asked(texts):
+    for text in rt.texts_asked(texts):
         name = read_name(text, about["folded"])
         if not name:
             raise ru.UserError(
@@ -538,8 +527,8 @@ def load_names(data, columns, folded, dataset, data_dir, offline, max_examples):
     pairs = sorted({(read_name(text, folded), label) for text, label in rows})
     pairs = [(name, label) for name, label in pairs if name]
     print(f"{'data':<10}{source}: {len(rows):,} lines, {len(pairs):,} different (name, label)")
-    rd.check_counts(pairs, source)
-    splits = split_by_name(rd.thin_out(pairs, max_examples))
+    rt.check_counts(pairs, source)
+    splits = split_by_name(rt.thin_out(pairs, max_examples))
     sizes = ", ".join(f"{len(part_pairs):,} {part}" for part, part_pairs in splits.items())
     print(f"{'split':<10}{sizes}; no name is in two of them")
     return splits, source, embedded
@@ -577,35 +566,19 @@ def load_model(path) -> tuple:
     return ru.load_model(path, TUTORIAL, NameClassifier, "vocab", "labels", "folded")
 
 
-def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
-    """Encode the splits; print the layers of the model and the first names."""
-    vocab = ru.Vocab(about["vocab"])
-    data = {}
-    for part, pairs in splits.items():
-        rd.check_labels([label for _, label in pairs], about["labels"], source)
-        data[part] = encode(pairs, vocab, about["labels"], model.output.weight.device)
-    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
-    ru.print_examples(data["train"], vocab, about["labels"], gap="")
-    return data
-
-
-def draw_figures(model, test: Split, about: dict, metrics: dict, lesson, folder, show) -> None:
+def draw_figures(model, test: rt.Split, about: dict, metrics: dict, lesson, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
     vocab, labels = ru.Vocab(about["vocab"]), about["labels"]
     predicted = predict_logits(model, test).argmax(dim=1)
     right = (predicted == test.targets).tolist()
-    names = [name for name, is_right in zip(test.names, right) if is_right and 6 <= len(name) <= 10]
+    names = [name for name, is_right in zip(test.texts, right) if is_right and 6 <= len(name) <= 10]
     figures = {
         "letter_by_letter": plot_letter_by_letter(model, vocab, labels, names[:3], title, plt),
-        "confusion_matrix": ru.plot_confusion(test.targets.cpu(), predicted.cpu(), labels, title),
+        "confusion_matrix": rt.plot_confusion(test.targets.cpu(), predicted.cpu(), labels, title),
         "gradients": plot_gradients(lesson, plt),
     }
-    history = metrics["history"]
-    if history:  # --eval-only has none
-        references = metrics["baselines"]
-        figures["training_curves"] = ru.plot_history(history, "nats per name", references, title)
-    ru.save_figures(figures, folder, show)
+    rt.save_figures(figures, metrics, "nats per name", title, folder, show)
 
 
 def main(argv=None) -> dict:
@@ -624,7 +597,7 @@ def main(argv=None) -> dict:
         model, about, best = load_model(args.path)
     else:
         model, about = build(splits, args.hidden_size, args.dropout, config)
-    data = introduce(model.to(device), about, splits, source)
+    data = rt.introduce(model.to(device), about, splits, source, encode, gap="")
     if not args.eval_only:
         history, best = train(
             model, data["train"], data["val"], args.epochs, args.lr, args.batch_size, args.clip,

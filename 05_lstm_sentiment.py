@@ -46,7 +46,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,7 +53,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import rnn_baselines as rb
-import rnn_data as rd
+import rnn_texts as rt
 import rnn_utils as ru
 
 TUTORIAL = "05_lstm_sentiment"
@@ -69,8 +68,13 @@ VOCABULARY = 3_000  # padding, <unk> and the most frequent words
 #
 # **Pitfall.**  A film has up to 30 reviews, and the test films are others than the training films.
 # A random validation split would share films with train.  The network knows their names, so
-# validation would look better than the test.  `rd.load_dataset` sets whole films aside.
+# validation would look better than the test.  So IMDB's validation reviews are of further films.
 # %%
+def read_words(text: str) -> list[str]:
+    """The words of a text in lower case; there is always a word to read."""
+    return ru.basic_english(text) or ["<unk>"]
+
+
 def load_reviews(data, columns, dataset, data_dir, offline, max_examples, max_length) -> tuple:
     """Load the reviews of the user's `data`, else of the data set, in words.
 
@@ -82,24 +86,14 @@ def load_reviews(data, columns, dataset, data_dir, offline, max_examples, max_le
 
     Returns ({"train", "val", "test": (words, label) pairs}, the source, whether it is embedded).
     """
-    if data:
-        label_of = {}  # each text once, with the first of its labels
-        for text, label in rd.read_labelled_texts(data, columns):
-            # "Great phone!" and "great phone !" are one text: compare what the network reads.
-            words = ru.basic_english(text) or ["<unk>"]
-            label_of.setdefault(tuple(words), label)
-        splits = {"train": sorted(label_of.items())}
-        source, embedded = data, False
-    else:
-        splits, source, embedded = rd.load_dataset("imdb", dataset, data_dir, offline)
+    splits, source, embedded = rt.load_texts(
+        "imdb", read_words, data, columns, dataset, data_dir, offline
+    )
     labels = sorted({label for _, label in splits["train"]})
     if len(labels) > 2:
         raise ru.UserError(f"{source}: {labels[2][:40]!r} is a third label; use chapter 07 for it")
-    rd.check_counts(splits["train"], source)
-    for part in ("test", "val"):
-        if part not in splits:
-            splits["train"], splits[part] = rd.set_aside(splits["train"], 0.1)
-    splits = {part: rd.thin_out(pairs, max_examples) for part, pairs in splits.items()}
+    rt.hold_out(splits, source, test=0.1, val=0.1)
+    splits = {part: rt.thin_out(pairs, max_examples) for part, pairs in splits.items()}
     sizes = ", ".join(f"{len(splits[part]):,} {part}" for part in ("train", "val", "test"))
     longer = np.mean([len(words) > max_length for words, _ in splits["test"]])
     print(f"{'data':<10}{source}: {sizes}; longer than {max_length} words: {longer:.0%} of test")
@@ -113,23 +107,19 @@ def load_reviews(data, columns, dataset, data_dir, offline, max_examples, max_le
 # other names, so there is little to learn from these words, and much to learn by heart.
 #
 # A review is cut to its first and last `--max-length` / 2 words.  Reviewers say what they think
-# at the beginning and at the end; the middle tells the story, and costs as much time.
+# at the beginning and at the end; the middle tells the story, and costs as much time.  As in
+# chapter 04, the N reviews of a split become tensors (by `rt.encode`):
+#
+#     inputs    (N, T)   word indices, padded with 0 at the end
+#     lengths   (N,)     words in each review
+#     targets   (N,)     1 for labels[1], 0 for labels[0]
 # %%
-class Split(NamedTuple):
-    """One split as tensors."""
-
-    texts: list  # N lists of words
-    inputs: torch.Tensor  # (N, T) word indices, padded with 0 at the end
-    lengths: torch.Tensor  # (N,)
-    targets: torch.Tensor  # (N,) 1 for labels[1], 0 for labels[0]
-
-
-def encode(pairs: list, vocab: ru.Vocab, labels: list[str], max_length: int, device) -> Split:
-    """Turn (words, label) pairs into a Split; of a long text, both ends are kept."""
-    texts = [ru.keep_both_ends(words, max_length) for words, _ in pairs]
-    inputs, lengths = ru.pad_batch([vocab(words) for words in texts])
-    targets = torch.tensor([labels.index(label) for _, label in pairs])
-    return Split(texts, inputs.to(device), lengths.to(device), targets.to(device))
+def build_vocab(train: list[tuple], source: str) -> ru.Vocab:
+    """Number the most frequent words of the training texts; none occurs only once."""
+    vocab = ru.Vocab.build([words for words, _ in train], min_freq=2, max_size=VOCABULARY)
+    if len(vocab) == 2:  # padding and the unknown word
+        raise ru.UserError(f"{source}: no word appears twice; are spaces between words?")
+    return vocab
 
 
 # %% [markdown]
@@ -262,7 +252,7 @@ class ReviewClassifier(nn.Module):
 # together they are the gradient of one mean, also where the last part is smaller.
 # %%
 def train_epoch(
-    model, split: Split, sampler, optimizer, epoch: int, epochs: int, lr: float,
+    model, split: rt.Split, sampler, optimizer, epoch: int, epochs: int, lr: float,
     batch_size: int, clip: float,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Train on every review once; return the mean loss, the accuracy and the mean gradient norm."""
@@ -295,17 +285,16 @@ def train_epoch(
 
 # %% [markdown]
 # ### Evaluation
-# Reviews of similar length go through the network together, which saves time on padding.
-#
 # For two labels, softmax of the scores (0, z) is (1 - sigmoid(z), sigmoid(z)).  So the scores of
 # chapter 04 serve here as well: put a column of zeros before z.
 # %%
 @torch.no_grad()
-def predict_logits(model, split: Split, batch_size: int = 256) -> torch.Tensor:
+def predict_logits(model, split: rt.Split, batch_size: int = 256) -> torch.Tensor:
     """Return the logits (N,) of a split, in its order, with dropout off."""
     model.eval()
     logits = torch.zeros(len(split.texts), device=split.inputs.device)
-    # The longest come first: each batch then fits into the memory that the one before has freed.
+    # Reviews of similar length go together, which saves padding.  The longest come first: each
+    # batch then fits into the memory that the one before has freed.
     for rows in split.lengths.argsort(descending=True).split(batch_size):
         lengths = split.lengths[rows]  # (B,)
         logits[rows] = model(split.inputs[rows, : lengths.max()], lengths)
@@ -317,7 +306,7 @@ def two_scores(logits: torch.Tensor) -> torch.Tensor:
     return F.pad(logits[:, None], (1, 0))
 
 
-def evaluate(model, split: Split) -> dict[str, float]:
+def evaluate(model, split: rt.Split) -> dict[str, float]:
     """Measure loss (nats per review), accuracy and macro-F1 of a model on a split."""
     return rb.classification_scores(two_scores(predict_logits(model, split)), split.targets)
 
@@ -326,12 +315,10 @@ def evaluate(model, split: Split) -> dict[str, float]:
 # ### The training loop
 # The epoch with the best validation accuracy is kept (marked `*`); the lower loss decides a tie.
 # Late in training, accuracy and loss may both rise: fewer mistakes, each made with more certainty.
-#
-# At first, training looks worse than validation: its figures are averages over an epoch in which
-# the weights still change, with words hidden.  Validation comes afterwards, with none hidden.
+# (Why training looks worse than validation at first: see chapter 04.)
 # %%
 def train(
-    model, train_split: Split, val_split: Split, epochs: int, lr: float, batch_size: int,
+    model, train_split: rt.Split, val_split: rt.Split, epochs: int, lr: float, batch_size: int,
     accumulate_steps: int, clip: float, patience: int, seed: int, about: dict, path=None,
     save_model=False, resume=False,
 ) -> tuple[list[dict], dict]:  # fmt: skip
@@ -384,7 +371,7 @@ def train(
 # do not: there "not without charm" is praise and "without charm" is blame.  Run
 # `--dataset embedded`, which takes a minute, and compare the same three lines.
 # %%
-def measure_test(model, test: Split, splits: dict[str, list], epoch: int) -> tuple[dict, dict]:
+def measure_test(model, test: rt.Split, splits: dict[str, list], epoch: int) -> tuple[dict, dict]:
     """Print and return the scores on test, and {baseline: accuracy}.  Nothing is chosen later."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -467,25 +454,19 @@ def read_word_by_word(model, vocab, words: list[str]) -> tuple[torch.Tensor, tor
     return model.output(summaries)[:, 0].sigmoid(), states[0]
 
 
-def label_all(model, about: dict, texts: list[list[str]]) -> list[tuple[str, float]]:
-    """The likelier label of each text, a list of words, and its probability."""
-    vocab = ru.Vocab(about["vocab"])
-    max_length = about["config"]["max_length"]
-    pairs = [(words, about["labels"][0]) for words in texts]  # any label: nobody looks at it
-    split = encode(pairs, vocab, about["labels"], max_length, model.output.weight.device)
-    return ru.likeliest(two_scores(predict_logits(model, split)), about["labels"])
-
-
 def predict(model, about: dict, texts: list[str]) -> dict:
     """Print the answer to each text, and after each of its words; return {text: P(labels[1])}."""
-    if ru.wants_table(texts):
-        return ru.print_table(texts, ru.basic_english, lambda known: label_all(model, about, known))
-    vocab = ru.Vocab(about["vocab"])
     labels = about["labels"]
+    if rt.wants_table(texts):
+
+        def scores_of(known: list[list[str]]) -> torch.Tensor:  # (N, 2)
+            return two_scores(predict_logits(model, rt.encode_texts(model, about, known)))
+
+        return rt.print_labels(texts, ru.basic_english, scores_of, labels)
+    vocab = ru.Vocab(about["vocab"])
     answers = {}
-    for text in ru.texts_asked(texts):
-        words = ru.basic_english(text) or ["<unk>"]  # there is always a word to read
-        words = ru.keep_both_ends(words, about["config"]["max_length"])
+    for text in rt.texts_asked(texts):
+        words = rt.keep_both_ends(read_words(text), about["config"]["max_length"])
         probabilities = read_word_by_word(model, vocab, words)[0].tolist()  # T numbers
         print(f"\nP({labels[1]}) after each word; the network reads <unk> in place of [a word]:")
         for word, index, p in zip(words, vocab(words), probabilities):
@@ -563,9 +544,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def build(splits: dict[str, list], hidden_size, dropout, pooling, config: dict) -> tuple:
     """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
-    vocab = ru.Vocab.build([words for words, _ in splits["train"]], min_freq=2, max_size=VOCABULARY)
-    if len(vocab) == 2:  # padding and the unknown word
-        raise ru.UserError(f"{config['data']}: no word appears twice; are spaces between words?")
+    vocab = build_vocab(splits["train"], config["data"])
     labels = sorted({label for _, label in splits["train"]})
     sizes = {"vocab_size": len(vocab), "hidden_size": hidden_size}
     sizes.update(dropout=dropout, pooling=pooling)
@@ -578,21 +557,7 @@ def load_model(path) -> tuple:
     return ru.load_model(path, TUTORIAL, ReviewClassifier, "vocab", "labels", "max_length")
 
 
-def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
-    """Encode the splits; print the layers of the model and the first reviews."""
-    vocab = ru.Vocab(about["vocab"])
-    max_length = about["config"]["max_length"]
-    device = model.output.weight.device
-    data = {}
-    for part, pairs in splits.items():
-        rd.check_labels([label for _, label in pairs], about["labels"], source)
-        data[part] = encode(pairs, vocab, about["labels"], max_length, device)
-    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
-    ru.print_examples(data["train"], vocab, about["labels"])
-    return data
-
-
-def draw_figures(model, test: Split, about: dict, metrics: dict, folder, show) -> None:
+def draw_figures(model, test: rt.Split, about: dict, metrics: dict, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
     vocab = ru.Vocab(about["vocab"])
@@ -600,11 +565,7 @@ def draw_figures(model, test: Split, about: dict, metrics: dict, folder, show) -
     if metrics["dataset"] != "imdb":  # a text of about 30 words that the network can read
         words = min(test.texts, key=lambda text: abs(len(text) - 30))[:60]
     figures = {"word_by_word": plot_word_by_word(model, vocab, about["labels"], words, title, plt)}
-    history = metrics["history"]
-    if history:  # --eval-only has none
-        references = metrics["baselines"]
-        figures["training_curves"] = ru.plot_history(history, "nats per review", references, title)
-    ru.save_figures(figures, folder, show)
+    rt.save_figures(figures, metrics, "nats per review", title, folder, show)
 
 
 def main(argv=None) -> dict:
@@ -623,7 +584,7 @@ def main(argv=None) -> dict:
         model, about, best = load_model(args.path)
     else:
         model, about = build(splits, args.hidden_size, args.dropout, args.pooling, config)
-    data = introduce(model.to(device), about, splits, source)
+    data = rt.introduce(model.to(device), about, splits, source)
     if not args.eval_only:
         history, best = train(
             model, data["train"], data["val"], args.epochs, args.lr, args.batch_size,

@@ -45,15 +45,15 @@ Next: 08_seq2seq_basic.py, where the answer is a sequence as well.
 from __future__ import annotations
 
 import argparse
+import functools
 import time
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import rnn_baselines as rb
-import rnn_data as rd
+import rnn_texts as rt
 import rnn_utils as ru
 
 TUTORIAL = "07_bidirectional_rnn"
@@ -75,33 +75,43 @@ TUTORIAL = "07_bidirectional_rnn"
 # film reviews, and of a long one its first and last `max_length / 2` words.)
 #
 # ### From words to numbers
-# As in chapter 05: a vocabulary numbers the words, 0 pads short texts, `lengths` keeps their ends.
+# As in chapter 05, a vocabulary numbers the words, and the N texts of a split become tensors:
+#
+#     inputs    (N, T)   word indices, padded with 0 at the end
+#     lengths   (N,)     words in each text
+#     targets   (N,)     label indices
 # %%
-class Split(NamedTuple):
-    """One split as tensors."""
-
-    texts: list  # N lists of words
-    inputs: torch.Tensor  # (N, T) word indices, padded with 0 at the end
-    lengths: torch.Tensor  # (N,)
-    targets: torch.Tensor  # (N,) label indices
-
-
-def encode(pairs: list[tuple], vocab: ru.Vocab, labels: list[str], device) -> Split:
-    """Turn (words, label) pairs into a Split."""
-    texts = [words for words, _ in pairs]
-    inputs, lengths = ru.pad_batch([vocab(words) for words in texts])
-    targets = torch.tensor([labels.index(label) for _, label in pairs])
-    return Split(texts, inputs.to(device), lengths.to(device), targets.to(device))
+def read_words(text: str, source: str) -> list[str]:
+    """The words of a text in lower case; UserError, naming the source, where there are none."""
+    words = ru.basic_english(text)
+    if not words:
+        raise ru.UserError(f"{source}: no word in {text[:40]!r}; every text needs at least one")
+    return words
 
 
-def encode_splits(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
-    """Encode the splits of a source for a model, which must know all of their labels."""
-    vocab = ru.Vocab(about["vocab"])
-    data = {}
+def load_texts(data, columns, dataset, data_dir, offline, max_examples, max_length):
+    """Load and split the texts of the user's `data`, else of the data set.
+
+    Your own texts are a table, or a folder with a file per label (LABEL.txt, one text a line):
+
+        text,label
+        where is the bus stop,place
+        "when does it leave, today?",time
+
+    Returns ({"train", "val", "test": (words, label) pairs}, the source, whether it is embedded).
+    """
+    name = "imdb" if dataset == "imdb" else "trec"
+    read = functools.partial(read_words, source=data)
+    splits, source, embedded = rt.load_texts(name, read, data, columns, dataset, data_dir, offline)
+    splits = {part: rt.thin_out(pairs, max_examples) for part, pairs in splits.items()}
+    rt.hold_out(splits, source, test=0.1, val=0.05)
+    num_cut = 0
     for part, pairs in splits.items():
-        rd.check_labels([label for _, label in pairs], about["labels"], source)
-        data[part] = encode(pairs, vocab, about["labels"], model.output.weight.device)
-    return data
+        num_cut += sum(len(words) > max_length for words, _ in pairs)
+        splits[part] = [(rt.keep_both_ends(words, max_length), label) for words, label in pairs]
+    sizes = ", ".join(f"{len(splits[part]):,} {part}" for part in ("train", "val", "test"))
+    print(f"{'data':<10}{source}: {sizes}; {num_cut:,} texts cut to {max_length} words")
+    return splits, source, embedded
 
 
 # %% [markdown]
@@ -225,16 +235,14 @@ class TextClassifier(nn.Module):
 # ### One epoch
 # The six lines of chapter 04, with two additions.
 #
-# - **Accumulated gradients.**  Is there too little memory for a batch of 64?  `--batch-size 16
-#   --accumulate-steps 4` makes the same update from four batches of 16.  `backward()` *adds* to the
-#   gradients that are there.  Divide each part by the size of the whole: then the four gradients
-#   add up to the gradient of one mean.
+# - **Accumulated gradients**, as in chapter 05.  `--batch-size 16 --accumulate-steps 4` makes the
+#   update of `--batch-size 64`, from the gradients of four small batches.
 # - **Label smoothing** (Szegedy et al. 2016).  All labels share a tenth of the target.  So the
 #   network need not become ever surer of questions that it has learned by heart.  The loss that we
 #   report is without it, as in validation.
 # %%
 def train_epoch(
-    model, split: Split, sampler, optimizer, epoch: int, epochs: int, lr, batch_size: int, clip
+    model, split: rt.Split, sampler, optimizer, epoch: int, epochs: int, lr, batch_size: int, clip
 ) -> tuple[float, float]:
     """Train on every text once; return the mean loss and the accuracy."""
     model.train()
@@ -269,14 +277,14 @@ def train_epoch(
 # the F1 scores of the labels, each with the same weight (chapter 04).
 # %%
 @torch.no_grad()
-def predict_logits(model, split: Split, batch_size: int = 256) -> torch.Tensor:
+def predict_logits(model, split: rt.Split, batch_size: int = 256) -> torch.Tensor:
     """Return the logits (N, L) of a split, with dropout off."""
     model.eval()
     batches = zip(split.inputs.split(batch_size), split.lengths.split(batch_size))
     return torch.cat([model(inputs, lengths) for inputs, lengths in batches])
 
 
-def evaluate(model, split: Split) -> dict[str, float]:
+def evaluate(model, split: rt.Split) -> dict[str, float]:
     """Measure loss (nats per text), accuracy and macro-F1 of a model on a split."""
     return rb.classification_scores(predict_logits(model, split), split.targets)
 
@@ -289,7 +297,7 @@ def evaluate(model, split: Split) -> dict[str, float]:
 # lower loss.
 # %%
 def train(
-    model, train_split: Split, val_split: Split, epochs: int, lr: float, batch_size: int,
+    model, train_split: rt.Split, val_split: rt.Split, epochs: int, lr: float, batch_size: int,
     accumulate_steps: int, clip: float, patience: int, seed: int, about: dict, path=None,
     save_model=False, resume=False,
 ) -> tuple[list[dict], dict]:  # fmt: skip
@@ -315,9 +323,11 @@ def train(
         )
         val = evaluate(model, val_split)
         history.append({
-            "epoch": epoch, "train_loss": train_loss, "train_accuracy": train_accuracy,
+            "epoch": epoch,
+            "train_loss": train_loss, "train_accuracy": train_accuracy,
             "val_loss": val["loss"], "val_accuracy": val["accuracy"],
-            "val_macro_f1": val["macro_f1"], "seconds": round(time.perf_counter() - started, 3),
+            "val_macro_f1": val["macro_f1"],
+            "seconds": round(time.perf_counter() - started, 3),
         })  # fmt: skip
         if val["loss"] < best["loss"]:
             best = {"epoch": epoch, "loss": val["loss"], "weights": ru.snapshot(model)}
@@ -338,7 +348,7 @@ def train(
 # questions, so compare them question by question: where both are right, nothing differs.  The
 # network wins only where the paired interval excludes 0.
 # %%
-def measure_test(model, test: Split, splits: dict[str, list], epoch: int, other_path) -> tuple:
+def measure_test(model, test: rt.Split, splits: dict[str, list], epoch: int, other_path) -> tuple:
     """Print and return the scores on test, and {baseline: accuracy}.  Nothing is chosen later."""
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -348,7 +358,7 @@ def measure_test(model, test: Split, splits: dict[str, list], epoch: int, other_
     if other_path:  # another checkpoint: it is the last of the baselines
         other, about, _ = load_model(other_path)
         other.to(test.inputs.device)
-        its_test = encode_splits(other, about, {"test": splits["test"]}, other_path)["test"]
+        its_test = rt.encode_splits(other, about, {"test": splits["test"]}, other_path)["test"]
         its_answers = predict_logits(other, its_test).argmax(dim=1)
         their_right = (its_answers == its_test.targets).cpu().numpy()
         baselines[other_path] = float(their_right.mean())
@@ -390,7 +400,7 @@ class StateReader(TextClassifier):
         return self.output(self.dropout(states[rows, steps]))  # (B, L)
 
 
-def direction_lesson(data: dict[str, Split], vocab, labels, seed: int) -> tuple:
+def direction_lesson(data: dict[str, rt.Split], vocab, labels, seed: int) -> tuple:
     """Train six small models; return their results, and the last: both directions, at the blank."""
     test = data["test"]
     sampler = ru.BucketBatchSampler(data["train"].lengths.cpu(), 64, seed=seed)
@@ -430,7 +440,7 @@ def direction_lesson(data: dict[str, Split], vocab, labels, seed: int) -> tuple:
 # maxima over all words and from both halves together, not from one half at one word.
 # %%
 @torch.no_grad()
-def answer_word_by_word(model, split: Split, row: int) -> dict[str, torch.Tensor]:
+def answer_word_by_word(model, split: rt.Split, row: int) -> dict[str, torch.Tensor]:
     """Read one text of a split; return {direction: probabilities (T, L)}, on the CPU."""
     model.eval()
     length = split.lengths[row : row + 1]
@@ -444,7 +454,7 @@ def answer_word_by_word(model, split: Split, row: int) -> dict[str, torch.Tensor
     return answers
 
 
-def plot_word_by_word(model, test: Split, rows: list[int], labels, title: str, show: bool):
+def plot_word_by_word(model, test: rt.Split, rows: list[int], labels, title: str, show: bool):
     """One column for each text, one panel for each direction."""
     plt = ru.get_pyplot(show)
     num_panels = len(model.lstm.directions)
@@ -463,48 +473,6 @@ def plot_word_by_word(model, test: Split, rows: list[int], labels, title: str, s
 # %% [markdown]
 # ## 5. Command line and main
 # %%
-def read_words(text: str, source: str) -> list[str]:
-    """The words of a text in lower case; UserError, naming the source, where there are none."""
-    words = ru.basic_english(text)
-    if not words:
-        raise ru.UserError(f"{source}: no word in {text[:40]!r}; every text needs at least one")
-    return words
-
-
-def load_texts(data, columns, dataset, data_dir, offline, max_examples, max_length):
-    """Load and split the texts of the user's `data`, else of the data set.
-
-    Your own texts are a table, or a folder with a file per label (LABEL.txt, one text a line):
-
-        text,label
-        where is the bus stop,place
-        "when does it leave, today?",time
-
-    Returns ({"train", "val", "test": (words, label) pairs}, the source, whether it is embedded).
-    """
-    if data:
-        label_of = {}  # each text once, with the first of its labels
-        for text, label in rd.read_labelled_texts(data, columns):
-            label_of.setdefault(tuple(read_words(text, data)), label)
-        splits = {"train": list(label_of.items())}
-        source, embedded = data, False
-    else:
-        name = "imdb" if dataset == "imdb" else "trec"
-        splits, source, embedded = rd.load_dataset(name, dataset, data_dir, offline)
-    splits = {part: rd.thin_out(pairs, max_examples) for part, pairs in splits.items()}
-    rd.check_counts(splits["train"], source)
-    for part, share in {"test": 0.1, "val": 0.05}.items():
-        if part not in splits:
-            splits["train"], splits[part] = rd.set_aside(splits["train"], share)
-    num_cut = 0
-    for part, pairs in splits.items():
-        num_cut += sum(len(words) > max_length for words, _ in pairs)
-        splits[part] = [(ru.keep_both_ends(words, max_length), label) for words, label in pairs]
-    sizes = ", ".join(f"{len(splits[part]):,} {part}" for part in ("train", "val", "test"))
-    print(f"{'data':<10}{source}: {sizes}; {num_cut:,} texts cut to {max_length} words")
-    return splits, source, embedded
-
-
 def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("this chapter").add_argument
@@ -535,12 +503,13 @@ def parse_args(argv=None) -> argparse.Namespace:
 # A new question brings new words, which are read as `<unk>`.  To train the vector of `<unk>`, leave
 # words that occur once in train out of the vocabulary: in TREC, more than half of all words.
 # %%
-def build(splits: dict, hidden_size, num_layers, dropout, direction, config: dict) -> tuple:
+def build(splits: dict[str, list], config: dict) -> tuple:
     """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
     vocab = ru.Vocab.build([words for words, _ in splits["train"]], min_freq=2, max_size=10_000)
     labels = sorted({label for pairs in splits.values() for _, label in pairs})
-    sizes = {"vocab_size": len(vocab), "num_labels": len(labels), "hidden_size": hidden_size}
-    sizes.update(num_layers=num_layers, dropout=dropout, direction=direction)
+    sizes = {"vocab_size": len(vocab), "num_labels": len(labels)}
+    for name in ("hidden_size", "num_layers", "dropout", "direction"):
+        sizes[name] = config[name]
     about = {"config": config, "sizes": sizes, "vocab": vocab.get_itos(), "labels": labels}
     return TextClassifier(**sizes), about
 
@@ -550,55 +519,47 @@ def load_model(path) -> tuple:
     return ru.load_model(path, TUTORIAL, TextClassifier, "vocab", "labels", "max_length")
 
 
-def introduce(model, about: dict, splits: dict[str, list], source: str) -> dict[str, Split]:
-    """Encode the splits; print the layers of the model and the first texts."""
-    data = encode_splits(model, about, splits, source)
-    ru.print_layers(model, data["train"].inputs[:64], data["train"].lengths[:64])
-    ru.print_examples(data["train"], ru.Vocab(about["vocab"]), about["labels"])
-    return data
-
-
-def answer_logits(model, about: dict, texts: list[list[str]]) -> torch.Tensor:
-    """The logits (N, L) of N texts, lists of words."""
-    max_length = about["config"]["max_length"]
-    labels = about["labels"]
-    # Any label will do in the pairs: nobody looks at it.
-    pairs = [(ru.keep_both_ends(words, max_length), labels[0]) for words in texts]
-    split = encode(pairs, ru.Vocab(about["vocab"]), labels, model.output.weight.device)
-    return predict_logits(model, split)
-
-
 def predict(model, about: dict, texts: list[str]) -> dict[str, dict]:
     """Print the likeliest labels of each text; return {text: {label: probability}}."""
-    if ru.wants_table(texts):
+    labels = about["labels"]
 
-        def label_all(known: list[list[str]]) -> list[tuple[str, float]]:
-            return ru.likeliest(answer_logits(model, about, known), about["labels"])
+    def logits_of(known: list[list[str]]) -> torch.Tensor:  # (N, L)
+        return predict_logits(model, rt.encode_texts(model, about, known))
 
-        return ru.print_table(texts, ru.basic_english, label_all)
+    if rt.wants_table(texts):
+        return rt.print_labels(texts, ru.basic_english, logits_of, labels)
     answers = {}
-    for text in ru.texts_asked(texts):
-        logits = answer_logits(model, about, [read_words(text, "--predict")])  # (1, L)
-        answers[text] = dict(zip(about["labels"], logits[0].softmax(dim=0).tolist()))
+    for text in rt.texts_asked(texts):
+        logits = logits_of([read_words(text, "--predict")])[0]  # (L,)
+        answers[text] = dict(zip(labels, logits.softmax(dim=0).tolist()))
         ranked = sorted(answers[text].items(), key=lambda item: -item[1])[:6]
         print(f"\n{text[:300]}\n  {', '.join(f'{name} {share:.1%}' for name, share in ranked)}")
     return answers
 
 
-def draw_figures(model, test: Split, labels: list[str], metrics: dict, folder, show) -> None:
+def draw_figures(model, test: rt.Split, labels: list[str], metrics: dict, folder, show) -> None:
     ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
-    history = metrics["history"]
     predicted = predict_logits(model, test).argmax(dim=1).cpu()
-    figures = {"confusion_matrix": ru.plot_confusion(test.targets.cpu(), predicted, labels, title)}
+    figures = {"confusion_matrix": rt.plot_confusion(test.targets.cpu(), predicted, labels, title)}
     # Three texts that a figure can show.
     rows = [row for row, length in enumerate(test.lengths.tolist()) if 6 <= length <= 30][:3]
     if rows:
         figures["word_by_word"] = plot_word_by_word(model, test, rows, labels, title, show)
-    if history:  # --eval-only has none
-        references = metrics["baselines"]
-        figures["training_curves"] = ru.plot_history(history, "nats per text", references, title)
-    ru.save_figures(figures, folder, show)
+    rt.save_figures(figures, metrics, "nats per text", title, folder, show)
+
+
+def run_lesson(splits, config: dict, device, write, folder, no_plots: bool, show: bool) -> dict:
+    """Train the models of the lesson; `write` its metrics, save its figure, return the metrics."""
+    model, about = build(splits, config)
+    data = rt.encode_splits(model.to(device), about, splits, "embedded")
+    vocab = ru.Vocab(about["vocab"])
+    results, reader = direction_lesson(data, vocab, about["labels"], config["seed"])
+    metrics = write({"lesson": results})
+    if not no_plots:
+        figure = plot_word_by_word(reader, data["test"], [0], about["labels"], "", show)
+        ru.save_figures({"direction": figure}, folder, show)
+    return metrics
 
 
 def main(argv=None) -> dict:
@@ -612,24 +573,16 @@ def main(argv=None) -> dict:
         args.data, args.columns, args.dataset, args.data_dir, args.offline, args.max_examples,
         args.max_length,
     )  # fmt: skip
+    write = functools.partial(ru.write_metrics, args, TUTORIAL, source, embedded)
+    if args.lesson:
+        return run_lesson(splits, config, device, write, args.output_dir, args.no_plots, args.show)
+
     history = []
     if args.eval_only:
         model, about, best = load_model(args.path)
     else:
-        model, about = build(
-            splits, args.hidden_size, args.num_layers, args.dropout, args.direction, config
-        )
-    if args.lesson:
-        data = encode_splits(model.to(device), about, splits, source)
-        labels = about["labels"]
-        results, reader = direction_lesson(data, ru.Vocab(about["vocab"]), labels, args.seed)
-        metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {"lesson": results})
-        if not args.no_plots:
-            figure = plot_word_by_word(reader, data["test"], [0], labels, "", args.show)
-            ru.save_figures({"direction": figure}, args.output_dir, args.show)
-        return metrics
-
-    data = introduce(model.to(device), about, splits, source)
+        model, about = build(splits, config)
+    data = rt.introduce(model.to(device), about, splits, source)
     if not args.eval_only:
         history, best = train(
             model, data["train"], data["val"], args.epochs, args.lr, args.batch_size,
@@ -637,7 +590,7 @@ def main(argv=None) -> dict:
             args.save_model, args.resume,
         )  # fmt: skip
     test, baselines = measure_test(model, data["test"], splits, best["epoch"], args.compare)
-    metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
+    metrics = write({
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
         "items_per_epoch": len(splits["train"]), "baselines": baselines, "test": test,
     })  # fmt: skip

@@ -6,7 +6,7 @@ sections can be read in any order:
 
     1  Files of the data sets   DATA_SETS, data_file, download
     2  Data sets                load_dataset, imdb_split, load_goog, load_code, digit_strings, ...
-    3  Splits and labels        set_aside, thin_out, split_pairs, sentence_pairs, check_labels, ...
+    3  Tokens, series, names    token_level, own_series, named_series, split_by_time, fold_to_ascii
     4  Stand-ins                what `load_dataset` gives where there is no network
 
 The readers of a user's files are in rnn_files.py, and can be called from here as well.
@@ -14,7 +14,6 @@ The readers of a user's files are in rnn_files.py, and can be called from here a
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import datetime
 import gzip
@@ -30,7 +29,7 @@ import tarfile
 import unicodedata
 import urllib.error
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -465,41 +464,10 @@ def _write_date(day: datetime.date, form: str) -> str:
 
 
 # %% [markdown]
-# ## 3. Splits and labels
-# The same texts are set aside in every run, whatever the seed.  So a checkpoint never meets its
-# training texts in the test of a later run.  What is random is drawn by a generator of its own,
-# `random.Random(0)`, which `set_seed` does not reach.
+# ## 3. Tokens, series and names
 
 
 # %%
-def set_aside(rows: list[tuple], share: float, least: int = 1) -> tuple[list, list]:
-    """Part [(x, label), ...] in (the rest, the rows set aside), both in the order of `rows`.
-
-    Set aside is `share` of the rows of each label, and `least` of them at least.
-    """
-    places_of = collections.defaultdict(list)
-    for place, (_, label) in enumerate(rows):
-        places_of[label].append(place)
-    rng = random.Random(0)
-    chosen = set()
-    for _, places in sorted(places_of.items()):
-        rng.shuffle(places)
-        chosen.update(places[: max(least, round(share * len(places)))])
-    rest = [row for place, row in enumerate(rows) if place not in chosen]
-    aside = [row for place, row in enumerate(rows) if place in chosen]
-    return rest, aside
-
-
-def thin_out(rows: list[tuple], max_examples: int | None, least: int = 10) -> list[tuple]:
-    """For --max-examples: about so many of [(x, label), ...], each label's share kept.
-
-    A label keeps at least `least` of its rows.
-    """
-    if not max_examples or max_examples >= len(rows):
-        return list(rows)
-    return set_aside(rows, max_examples / len(rows), least)[1]
-
-
 # Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words.
 _WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
@@ -515,29 +483,6 @@ def token_level(texts: Sequence[str]) -> str:
         return "characters"
     several = any(len(basic_english(text)) > 1 for text in texts)
     return "words" if several else "characters"
-
-
-def check_counts(rows: Sequence[tuple], source: str, least: int = 3) -> None:
-    """Raise UserError where a label has fewer than `least` distinct examples.
-
-    `rows` are distinct (text, label) pairs.  Each label needs one to train, validate and test.
-    """
-    counts = collections.Counter(label for _, label in rows)
-    if len(counts) < 2:
-        raise UserError(f"{source}: a classifier needs at least two labels")
-    rarest, count = counts.most_common()[-1]
-    if count < least:
-        what = f"the label {rarest[:40]!r} needs at least {least} distinct texts and has {count}"
-        remedy = "one each to train, validate and test; add texts or remove the label"
-        raise UserError(f"{source}: {what}: {remedy}")
-
-
-def check_labels(found: Iterable[str], known: Sequence[str], source: str) -> None:
-    """Raise UserError where a label is `found` in `source` that is not `known` to a model."""
-    unknown = set(found) - set(known)
-    if unknown:
-        what = f"the label {min(unknown)[:40]!r} is not one that the model knows"
-        raise UserError(f"{source}: {what}: {', '.join(known)}")
 
 
 class Series(NamedTuple):

@@ -1,6 +1,6 @@
 """rnn_pairs: (source, target) pairs of token sequences, for the chapters that translate.
 
-    1  Data       sentence_pairs, split_pairs
+    1  Data       tokenise, split_pairs, sentence_pairs
     2  Tensors    PairSplit, build_vocabs, encode_pairs, build, load_model, introduce
     3  Answers    answer, answer_texts, score_test, score_by_length, plot_by_length
     4  Flags      add_flags, check_task
@@ -25,10 +25,18 @@ import torch
 
 import rnn_baselines as rb
 import rnn_data as rd
+import rnn_texts as rt
 import rnn_utils as ru
 
 
 # %% ---- 1. Data --------------------------------------------------------------------
+def tokenise(text: str, level: str) -> tuple[str, ...]:
+    """Cut a text into "words" (see basic_english) or "characters", lower-case either way."""
+    if level == "words":
+        return tuple(ru.basic_english(text))
+    return tuple(" ".join(text.lower().split()))
+
+
 def split_pairs(pairs: Sequence[tuple], max_held_out: int = 2000) -> dict[str, list[tuple]]:
     """Split distinct (source, target) pairs into train, val and test.
 
@@ -69,7 +77,7 @@ def sentence_pairs(
     levels = [rd.token_level([pair[side] for pair in parts["train"]]) for side in (0, 1)]
     splits = {}
     for part, pairs in parts.items():
-        tokens = [(ru.tokenise(a, levels[0]), ru.tokenise(b, levels[1])) for a, b in pairs]
+        tokens = [(tokenise(a, levels[0]), tokenise(b, levels[1])) for a, b in pairs]
         splits[part] = [pair for pair in tokens if max(map(len, pair)) <= LONGEST_TEXT]
         if len(splits[part]) < len(tokens):
             left_out = len(tokens) - len(splits[part])
@@ -132,7 +140,7 @@ def encode_sources(sources: list[tuple], vocabs, device) -> PairSplit:
 
 def read_source(text: str, source_vocab: ru.Vocab, level: str) -> tuple[str, ...]:
     """Cut a text of the user's into tokens of a `level`; say which of them are unknown."""
-    tokens = ru.tokenise(text, level)
+    tokens = tokenise(text, level)
     if not tokens:
         raise ru.UserError(f"{text[:40]!r}: there is no token in this text")
     unknown = [token for token in tokens if token not in source_vocab]
@@ -229,7 +237,7 @@ def answer_texts(
     """Print the answer to each text of the user's; return {text: answer}.
 
     `look(source, output)` may print more about an answer.  Where `--predict -` goes to a file,
-    the answers are a table instead, see ru.print_table.
+    the answers are a table instead, see rt.print_table.
     """
     vocabs = [ru.Vocab(tokens) for tokens in about["vocabs"]]
     level = about["levels"][0]
@@ -240,10 +248,10 @@ def answer_texts(
         outputs, probabilities = answer(decode, split, vocabs[1], beam_size)
         return [(gap.join(output), p) for output, p in zip(outputs, probabilities)]
 
-    if ru.wants_table(texts):
-        return ru.print_table(texts, functools.partial(ru.tokenise, level=level), answer_all)
+    if rt.wants_table(texts):
+        return rt.print_table(texts, functools.partial(tokenise, level=level), answer_all)
     answers = {}
-    for text in ru.texts_asked(texts):
+    for text in rt.texts_asked(texts):
         print(f"\n{text}")
         source = read_source(text, vocabs[0], level)
         split = encode_sources([source], vocabs, device)

@@ -126,13 +126,6 @@ def basic_english(text: str) -> list[str]:
     return text.split()
 
 
-def tokenise(text: str, level: str) -> tuple[str, ...]:
-    """Cut a text into "words" (see basic_english) or "characters", lower-case either way."""
-    if level == "words":
-        return tuple(basic_english(text))
-    return tuple(" ".join(text.lower().split()))
-
-
 class Vocab:
     """A two-way table between tokens and indices, with the method names of torchtext.
 
@@ -218,18 +211,6 @@ class Vocab:
     def set_default_index(self, index: int) -> None:
         """Choose the index that unknown tokens get (at first that of `<unk>`)."""
         self._default_index = index
-
-
-def keep_both_ends(tokens: Sequence[str], max_length: int) -> Sequence[str]:
-    """Cut a long text to its first and last `max_length` / 2 tokens.
-
-    Reviewers say what they think in the beginning and at the end; the middle tells the story.
-    """
-    if len(tokens) <= max_length:
-        return tokens
-    head = (max_length + 1) // 2
-    tail = max_length - head
-    return list(tokens[:head]) + list(tokens[len(tokens) - tail :])
 
 
 # %% ---- 4. Batches -----------------------------------------------------------------
@@ -581,24 +562,6 @@ def plot_history(history: list[dict], unit: str, baselines: dict, title: str, me
     return figure
 
 
-def plot_confusion(targets, predicted, labels: Sequence[str], title: str):
-    """Return a figure of the confusion matrix; `targets` and `predicted` are (N,) indices.
-
-    Rows are the true labels and add up to 1, so the diagonal is each label's recall.
-    """
-    import matplotlib.pyplot as plt
-    from sklearn.metrics import confusion_matrix
-
-    matrix = confusion_matrix(targets, predicted, labels=range(len(labels)), normalize="true")
-    side = 2.5 + 0.32 * len(labels)
-    figure, axes = plt.subplots(figsize=(side + 1, side))
-    plot_heatmap(axes, matrix, labels, labels, "share of the row", cmap="Blues", vmin=0, vmax=1)
-    axes.tick_params(axis="x", rotation=90)
-    axes.set(xlabel="predicted", ylabel="true")
-    figure.suptitle(f"Which labels are confused?{title}")
-    return figure
-
-
 def plot_heatmap(axes, matrix, row_names, column_names, label, cmap="Blues", vmin=None, vmax=None):
     """Draw a matrix (rows, columns) as colours; `label` names the colour bar, None omits it."""
     image = axes.imshow(np.asarray(matrix), aspect="auto", cmap=cmap, vmin=vmin, vmax=vmax)
@@ -742,50 +705,6 @@ def answers_alone(args: argparse.Namespace, asked) -> bool:
     return asked is not None and bool(args.path) and not trains
 
 
-def texts_asked(texts: Sequence[str], without_words: bool = False) -> list[str]:
-    """The texts of `--predict` or its like; "-" stands for the lines of standard input.
-
-    An empty line is passed over, and one `without_words` as well, unless it is asked for.
-    """
-    found = []
-    for text in texts:
-        if text == "-":
-            lines = [line.strip() for line in sys.stdin]
-            found += [line for line in lines if basic_english(line) or (line and without_words)]
-        else:
-            found.append(text.strip())
-    return found
-
-
-def wants_table(texts: Sequence[str] | None) -> bool:
-    """Whether `--predict -` was given and the answers go to a file or to another program."""
-    return texts is not None and "-" in texts and not sys.stdout.isatty()
-
-
-def print_table(texts: Sequence[str], read: Callable, answer_all: Callable) -> dict[str, str]:
-    """Answer the lines of standard input in a table: text, answer, probability of the answer.
-
-    One row a text, in their order, with tabs between.  `read` makes of a text what the network
-    reads, and `answer_all` gives [(answer, probability), ...] to a list of those.  Where there
-    is nothing to read, the answer is empty.
-    """
-    texts = texts_asked(texts, without_words=True)
-    inputs = [read(text) for text in texts]
-    known = [tokens for tokens in inputs if tokens]
-    answers = iter(answer_all(known) if known else [])
-    table = {}
-    for text, tokens in zip(texts, inputs):
-        table[text], probability = next(answers) if tokens else ("", math.nan)
-        print(f"{' '.join(text.split())}\t{table[text]}\t{probability:.4f}")
-    return table
-
-
-def likeliest(logits: torch.Tensor, labels: Sequence[str]) -> list[tuple[str, float]]:
-    """The likeliest label of each text, and its probability; `logits` are (N, L)."""
-    best = logits.softmax(dim=1).max(dim=1)
-    return [(labels[index], p) for index, p in zip(best.indices.tolist(), best.values.tolist())]
-
-
 def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[torch.device, dict]:
     """Set threads and seed, and find out *before* training whether results can be written.
 
@@ -864,17 +783,6 @@ def _require_writable(folder, flag: str) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"{flag}: cannot write to the folder {folder} ({error.strerror})") from None
-
-
-def print_examples(split, vocab: Vocab, labels: Sequence[str], gap: str = " ") -> None:
-    """Print the first texts of a split (inputs, lengths, targets) as the network gets them."""
-    print(f"{'batch':<10}the first training texts as indices, 0 is padding:")
-    width = min(20, int(split.lengths[:3].max()))
-    for row, length in enumerate(split.lengths[:3].tolist()):
-        indices = split.inputs[row, :width].tolist()
-        tokens = vocab.lookup_tokens(indices[:length])
-        print(f"{'':<10}{' '.join(f'{index:2d}' for index in indices)}")
-        print(f"{'':<12}= {gap.join(tokens)}, {labels[int(split.targets[row])]}")
 
 
 def print_epoch(row: dict, best_epoch: int) -> None:

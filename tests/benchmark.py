@@ -58,6 +58,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import rnn_pairs as rp
+import rnn_texts as rt
 import rnn_utils as ru
 
 SCRIPTS = sorted(path.stem for path in ROOT.glob("[0-9][0-9]_*.py"))
@@ -207,17 +208,18 @@ def reference(args) -> list[dict]:
 # %% ---- 3. The scripts' own models, on batches of the shape that their data have ----
 # Each of these makes the model that a script trains by default, and a function that is the script's
 # train_epoch on `num_batches` batches.
-def labelled(script, lengths: list[int], vocab_size: int, num_labels: int):
+def labelled(split_class, lengths: list[int], vocab_size: int, num_labels: int):
     """A Split of random texts of these lengths."""
     texts = [torch.randint(2, vocab_size, (n,)) for n in lengths]
     inputs, lengths = ru.pad_batch(texts)
-    return script.Split(texts, inputs, lengths, torch.randint(num_labels, (len(texts),)))
+    return split_class(texts, inputs, lengths, torch.randint(num_labels, (len(texts),)))
 
 
 def names_case(script, num_batches: int):
     """04: names of 3 to 15 letters."""
     flags = script.parse_args([])
-    split = labelled(script, text_lengths(num_batches * flags.batch_size, 7, 15), 31, 18)
+    lengths = text_lengths(num_batches * flags.batch_size, 7, 15)
+    split = labelled(script.Split, lengths, 31, 18)
     model = script.NameClassifier(31, 18, flags.hidden_size, flags.dropout)
     optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
     sampler = ru.BucketBatchSampler(split.lengths, flags.batch_size)
@@ -231,10 +233,10 @@ def texts_case(script, num_batches: int):
     count = num_batches * flags.batch_size
     if script.TUTORIAL.startswith("05"):
         lengths = text_lengths(count, 210, flags.max_length)
-        split = labelled(script, lengths, script.VOCABULARY, 2)
+        split = labelled(rt.Split, lengths, script.VOCABULARY, 2)
         model = script.ReviewClassifier(script.VOCABULARY, flags.hidden_size, flags.dropout)
     else:
-        split = labelled(script, text_lengths(count, 10, 37), 3_500, 6)
+        split = labelled(rt.Split, text_lengths(count, 10, 37), 3_500, 6)
         model = script.TextClassifier(3_500, 6, flags.hidden_size, dropout=flags.dropout)
     optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
     sampler = ru.BucketBatchSampler(split.lengths, flags.batch_size)

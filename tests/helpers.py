@@ -14,6 +14,7 @@ import torch
 
 import rnn_baselines
 import rnn_pairs
+import rnn_texts
 import rnn_utils
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,7 +138,7 @@ def assert_classifier_keeps_splits_apart(script, flags: list[str], monkeypatch) 
 
     Train is learned from, validation chooses, and test is asked once, at the end.
     """
-    watched = Watched(script, monkeypatch)
+    watched = Watched(script, monkeypatch, home=rnn_texts)
     asked = note_calls(monkeypatch, script, "predict_logits")
     compared = note_calls(monkeypatch, rnn_baselines, "classifier_baselines")
     script.main([*flags, "--epochs", "2", "--clip", "0.7"])

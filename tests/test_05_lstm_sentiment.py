@@ -26,6 +26,7 @@ from helpers import (
 )
 
 import rnn_data as rd
+import rnn_texts as rt
 import rnn_utils as ru
 
 NAME = "05_lstm_sentiment"
@@ -44,7 +45,7 @@ def random_split(count=40, longest=12):
     words = [f"w{number}" for number in range(18)]
     texts = [list(rng.choice(words, rng.randint(1, longest + 1))) for _ in range(count)]
     pairs = list(zip(texts, ["neg", "pos"] * (count // 2)))
-    return script.encode(pairs, ru.Vocab(["<pad>", "<unk>", *words]), ["neg", "pos"], 12, "cpu")
+    return rt.encode(pairs, ru.Vocab(["<pad>", "<unk>", *words]), ["neg", "pos"], "cpu")
 
 
 def hand_written(lstm: torch.nn.LSTM):
@@ -339,7 +340,7 @@ def test_single_words_know_no_order_and_pairs_do(capsys):
     for n in range(1, 9):
         pairs += [(["good", "bad"] * n, "x"), (["bad", "good"] * n, "y")]
     vocab = ru.Vocab(["<pad>", "<unk>", "good", "bad"])
-    test = script.encode(pairs, vocab, ["x", "y"], 40, "cpu")
+    test = rt.encode(pairs, vocab, ["x", "y"], "cpu")
     splits = dict.fromkeys(("train", "val", "test"), pairs)
     _, baselines = script.measure_test(tiny_model(), test, splits, 1)
     assert baselines["TF-IDF of words"] == 0.5 and baselines["TF-IDF of words and pairs"] == 1.0
@@ -396,7 +397,8 @@ def test_max_examples_thins_every_split_and_keeps_its_balance(capsys):
 def test_long_texts_keep_their_first_and_last_words_and_short_ones_all(max_length):
     words = [str(number) for number in range(10)]
     vocab = ru.Vocab.build([words])
-    split = script.encode([(words, "x")], vocab, ["x", "y"], max_length, "cpu")
+    about = {"vocab": vocab.get_itos(), "labels": ["x", "y"], "config": {"max_length": max_length}}
+    split = rt.encode_splits(tiny_model(), about, {"test": [(words, "x")]}, "own")["test"]
     head = (max_length + 1) // 2
     tail = max_length - head
     expected = words if max_length >= 10 else words[:head] + words[len(words) - tail :]
@@ -435,7 +437,7 @@ def test_own_texts_of_the_same_words_are_one_text(tmp_path, capsys):
 
 def test_special_tokens_in_a_text_are_ordinary_words():
     vocab = ru.Vocab.build([["fine", "<pad>"]])
-    split = script.encode([(["<unk>", "fine", "<pad>"], "a")], vocab, ["a", "b"], 9, "cpu")
+    split = rt.encode([(["<unk>", "fine", "<pad>"], "a")], vocab, ["a", "b"], "cpu")
     assert split.inputs[0, 0] == ru.UNK and ru.PAD not in split.inputs[0]
 
 

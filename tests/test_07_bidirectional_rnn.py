@@ -26,6 +26,7 @@ from helpers import (
 )
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+import rnn_texts as rt
 import rnn_utils as ru
 
 script = load_script("07_bidirectional_rnn")
@@ -55,7 +56,7 @@ def random_pairs(count=33, longest=9):
 
 
 def random_split(count=33, longest=9):
-    return script.encode(random_pairs(count, longest), VOCAB, LABELS, "cpu")
+    return rt.encode(random_pairs(count, longest), VOCAB, LABELS, "cpu")
 
 
 def train_one_epoch(model, split, sampler, lr=0.1, batch_size=64, clip=0.0):
@@ -175,7 +176,7 @@ def test_each_direction_has_read_only_its_own_side():
 def test_the_answers_word_by_word_have_read_what_we_say():
     model = tiny_model()
     texts = [(WORDS[:6], "0"), ([*WORDS[:3], "word20", *WORDS[4:6]], "0")]
-    split = script.encode(texts, VOCAB, LABELS, "cpu")
+    split = rt.encode(texts, VOCAB, LABELS, "cpu")
     before = script.answer_word_by_word(model, split, 0)
     after = script.answer_word_by_word(model, split, 1)
     moved = {name: (after[name] - before[name]).abs().sum(dim=1) > 1e-7 for name in before}
@@ -398,10 +399,10 @@ def test_vocabulary_is_built_from_train_only(tmp_path):
 
 
 def test_labels_that_the_model_does_not_know_are_one_line():
-    about = {"vocab": VOCAB.get_itos(), "labels": ["ham", "spam"]}
+    about = {"vocab": VOCAB.get_itos(), "labels": ["ham", "spam"], "config": {}}
     wanted = "mail.csv: the label 'animal' is not one that the model knows: ham, spam"
     with pytest.raises(ru.UserError, match=wanted):
-        script.encode_splits(tiny_model(), about, {"val": [(["so"], "animal")]}, "mail.csv")
+        rt.encode_splits(tiny_model(), about, {"val": [(["so"], "animal")]}, "mail.csv")
 
 
 def write_classes(path, count: int) -> str:
@@ -436,7 +437,7 @@ def test_a_bag_of_words_cannot_fill_the_blank():
     labels = sorted({label for _, label in splits["train"]})
     vocab = ru.Vocab.build([words for words, _ in splits["train"]])
     model = script.TextClassifier(len(vocab), len(labels), hidden_size=4)
-    test = script.encode(splits["test"], vocab, labels, "cpu")
+    test = rt.encode(splits["test"], vocab, labels, "cpu")
     _, baselines = script.measure_test(model, test, splits, 1, None)
     assert embedded and baselines["majority label"] < 0.35
     assert 0.4 < baselines["words and pairs, logistic regression"] < 0.8  # half of it is guessing

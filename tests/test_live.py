@@ -123,7 +123,7 @@ def test_dates_character_by_character(models):
     answers = in_node("dates", expression, texts)
     right = 0
     for text, rows in zip(texts, answers):
-        source = ru.tokenise(text, "characters")
+        source = rp.tokenise(text, "characters")
         split = rp.encode_sources([source], vocabs, "cpu")
         decode = functools.partial(script.beam_search, model, max_length=60)
         (output,), _ = rp.answer(decode, split, vocabs[1])

@@ -87,7 +87,7 @@ def test_docstring_and_exercises_name_flags_and_commands_that_exist(name):
 # ---------------------------------------------------------------- who knows whom
 
 # Each may use those before it.
-MODULES = ("rnn_utils", "rnn_files", "rnn_data", "rnn_baselines", "rnn_pairs")
+MODULES = ("rnn_utils", "rnn_files", "rnn_data", "rnn_baselines", "rnn_texts", "rnn_pairs")
 EXTRAS = sorted(f"extras/{path.stem}" for path in ROOT.glob("extras/*.py"))
 TREES = {
     name: ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
@@ -162,9 +162,15 @@ def imported_by(file: str) -> set[str]:
     return imported
 
 
-def test_the_module_of_pairs_serves_the_chapters_that_translate():
-    users = [file for file in TREES if "rnn_pairs" in imported_by(file)]
-    assert users == ["08_seq2seq_basic", "09_attention_mechanism"]
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("rnn_texts", ["rnn_pairs", "04_simple_rnn", "05_lstm_sentiment", "07_bidirectional_rnn"]),
+        ("rnn_pairs", ["08_seq2seq_basic", "09_attention_mechanism"]),
+    ],
+)
+def test_the_modules_of_one_task_serve_the_chapters_of_that_task(module, expected):
+    assert [file for file in TREES if module in imported_by(file)] == expected
 
 
 @pytest.mark.parametrize("module", MODULES)

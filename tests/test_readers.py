@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 
 import rnn_data as rd
 import rnn_pairs as rp
+import rnn_texts as rt
 import rnn_utils as ru
 
 NUMBER_OF_FILES = [100, pytest.param(1000, marks=pytest.mark.slow)]
@@ -475,9 +476,8 @@ def names_of_04(path) -> tuple:
 def reviews_of_05(path) -> tuple:
     script = chapter["05"]
     splits, _, embedded = script.load_reviews(str(path), *LOADED_FROM, 9)
-    _, about = script.build(splits, 4, 0.0, "max", {"data": str(path)})
-    vocab = ru.Vocab(about["vocab"])
-    data = {k: script.encode(rows, vocab, about["labels"], 9, "cpu") for k, rows in splits.items()}
+    model, about = script.build(splits, 4, 0.0, "max", {"data": str(path), "max_length": 9})
+    data = rt.encode_splits(model, about, splits, str(path))
     assert not embedded
     return splits, data, about
 
@@ -485,11 +485,11 @@ def reviews_of_05(path) -> tuple:
 def questions_of_07(data, loaded_from=LOADED_FROM) -> tuple:
     script = chapter["07"]
     splits, _, embedded = script.load_texts(data, *loaded_from, 9)
-    _, about = script.build(splits, 4, 1, 0.0, "both", {"data": data})
-    vocab = ru.Vocab(about["vocab"])
-    data = {k: script.encode(rows, vocab, about["labels"], "cpu") for k, rows in splits.items()}
+    config = {"hidden_size": 4, "num_layers": 1, "dropout": 0, "direction": "both", "max_length": 9}
+    model, about = script.build(splits, config)
+    tensors = rt.encode_splits(model, about, splits, str(data))
     assert not embedded
-    return splits, data, about
+    return splits, tensors, about
 
 
 def trec_of_07(folder) -> tuple:
@@ -661,7 +661,7 @@ def test_lines_of_standard_input_may_be_anything(count, monkeypatch, capsys):
     vocabs = [ru.Vocab(tokens) for tokens in rp.build_vocabs([(("red", "a"), ("rouge",))])]
 
     def ask() -> None:
-        lines = ru.texts_asked(["-"])
+        lines = rt.texts_asked(["-"])
         for line in lines:
             for level in ("words", "characters"):
                 source = rp.read_source(line, vocabs[0], level)
@@ -679,8 +679,3 @@ def test_lines_of_standard_input_may_be_anything(count, monkeypatch, capsys):
     read()
     assert capsys.readouterr().err == ""
     assert len(asked) > count and all(line == line.strip() != "" for line in asked)
-
-
-def test_a_line_without_a_word_is_passed_over(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO('i am cold\n\n"\n ; \nhow are you ?\n'))
-    assert ru.texts_asked(["-", " hi "]) == ["i am cold", "how are you ?", "hi"]

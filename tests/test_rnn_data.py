@@ -15,6 +15,7 @@ import pytest
 
 import rnn_baselines as rb
 import rnn_data as rd
+import rnn_texts as rt
 import rnn_utils as ru
 
 
@@ -180,8 +181,8 @@ def test_single_words_do_not_decide_the_embedded_reviews():
     from sklearn.feature_extraction.text import CountVectorizer
 
     rows = [(" ".join(x), label) for x, label in rd.load_dataset("imdb", "embedded")[0]["train"]]
-    rest, test = rd.set_aside(rows, 0.1)
-    train, val = rd.set_aside(rest, 0.1)
+    rest, test = rt.set_aside(rows, 0.1)
+    train, val = rt.set_aside(rest, 0.1)
     right, _ = rb.ngram_regression(train, val, test, CountVectorizer())
     assert right.mean() < 0.7
 
@@ -322,37 +323,7 @@ def test_the_real_reviews_have_the_sizes_we_say(tmp_path):
     assert len(texts["val"]) == 2_561 and not texts["val"] & texts["test"]
 
 
-# ---------------------------------------------------------------- splits and labels
-
-
-def test_set_aside_takes_the_share_of_each_label_and_is_the_same_in_every_run():
-    rows = [(n, "ab"[n % 3 == 0]) for n in range(300)]
-    rest, aside = rd.set_aside(rows, 0.1)
-    assert sorted(rest + aside) == rows and rest == sorted(rest) and aside == sorted(aside)
-    labels = [label for _, label in aside]
-    assert (labels.count("a"), labels.count("b")) == (20, 10)
-    assert aside[:6] == [(10, "a"), (12, "b"), (33, "b"), (34, "a"), (44, "a"), (54, "b")]
-    assert rd.set_aside(rows, 0.1) == (rest, aside)
-    assert [label for _, label in rd.set_aside(rows[:4], 0.01, least=2)[1]] == ["b", "a", "a", "b"]
-
-
-def test_thinning_out_keeps_the_shares_and_some_of_each_label():
-    rows = [(f"a{n}", "A") for n in range(900)] + [(f"b{n}", "B") for n in range(20)]
-    kept = rd.thin_out(rows, 92)
-    labels = [label for _, label in kept]
-    assert len(set(kept)) == len(kept) and set(kept) < set(rows)
-    assert (labels.count("A"), labels.count("B")) == (90, 10)
-    assert rd.thin_out(rows, 92) == kept  # the same in every run
-    assert rd.thin_out(rows, None) == rd.thin_out(rows, 5000) == rows
-
-
-def test_a_label_that_the_model_does_not_know_is_named_with_its_source():
-    rd.check_labels(["a", "b", "a"], ["a", "b", "c"], "mine.csv")
-    assert_refused(
-        lambda: rd.check_labels(["a", "d"], ["a", "b", "c"], "mine.csv"),
-        "mine.csv: the label 'd'",
-        "a, b, c",
-    )
+# ---------------------------------------------------------------- names
 
 
 @pytest.mark.parametrize(

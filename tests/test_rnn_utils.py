@@ -98,13 +98,6 @@ def test_a_text_can_spell_a_special_token_and_is_never_taken_for_one():
     assert ru.Vocab(few.get_itos())(["<eos>", "a"]) == few(["<eos>", "a"]) and few("a") == [2]
 
 
-@pytest.mark.parametrize("length", range(1, 9))
-def test_of_a_long_text_both_ends_are_kept(length):
-    kept = ru.keep_both_ends(list("abcdefgh"), length)
-    head = (length + 1) // 2
-    assert "".join(kept) == "abcdefgh"[:head] + "abcdefgh"[8 - (length - head) :]
-
-
 @pytest.mark.parametrize(
     ("text", "tokens"),
     [
