@@ -534,7 +534,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         parser, epochs=5, lr=3e-3, batch_size=64, clip=1, patience=2, hidden_size=64, dropout=0.3
     )
     own = "your own texts with two labels: a table, or a folder of LABEL.txt files"
-    ru.add_data_flags(parser, "imdb", own, columns=("text", "label"))
+    ru.add_data_flags(parser, "imdb", own, columns=["text", "label"])
     ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=2)
     quick = {"dataset": "embedded", "epochs": 4, "hidden_size": 24, "lr": 0.01, "batch_size": 32}

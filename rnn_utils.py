@@ -137,7 +137,7 @@ class Vocab:
     `vocab.get_itos()` and restore it with `Vocab(that_list)`.
     """
 
-    PAD, UNK = "<pad>", "<unk>"
+    UNK = "<unk>"
 
     def __init__(self, tokens: Sequence[str]):
         self._itos = list(tokens)
@@ -155,7 +155,7 @@ class Vocab:
     def build(
         cls,
         texts: Iterable[Iterable[str]],
-        specials: Sequence[str] = (PAD, UNK),
+        specials: Sequence[str] = SPECIALS[:2],
         min_freq: int = 1,
         max_size: int | None = None,
     ) -> Vocab:
@@ -203,7 +203,7 @@ class Vocab:
 
     def get_stoi(self) -> dict[str, int]:
         """{token: index}; where a word is spelled like a special token, the special one."""
-        return {**self._stoi, **self._specials}
+        return self._stoi | self._specials
 
     def get_default_index(self) -> int:
         return self._default_index
@@ -438,7 +438,8 @@ def load_model(path, tutorial: str, model_class: Callable, *needed: str) -> tupl
             " ".join(about.get(name, []))
         model = model_class(**about["sizes"])
         model.load_state_dict(record["best"]["weights"])
-        best = {**record["best"], "epoch": int(record["best"]["epoch"])}
+        best = record["best"]
+        best["epoch"] = int(best["epoch"])
     return model, about, best
 
 
@@ -631,9 +632,7 @@ def at_least(minimum: int) -> Callable[[str], int]:
     return between(minimum, kind=int)
 
 
-def add_data_flags(
-    parser: argparse.ArgumentParser, dataset: str, own: str, columns, others: Sequence[str] = ()
-) -> None:
+def add_data_flags(parser, dataset: str, own: str, columns, others: Sequence[str] = ()) -> None:
     """Add the flags that say what to learn from.
 
     `own` describes the user's data: a table with two `columns`, or, without these, one or two
@@ -644,8 +643,7 @@ def add_data_flags(
     choices = ["auto", dataset, *others, "embedded"]
     add("--dataset", choices=choices, default="auto", help=auto)
     add("--data", metavar="PATH", nargs=None if columns else "+", help=own)
-    names = "the columns of your table"
-    add("--columns", nargs=2, default=columns and list(columns), metavar="NAME", help=names)
+    add("--columns", nargs=2, default=columns, metavar="NAME", help="the columns of your table")
     add("--max-examples", type=at_least(1), metavar="N", help="use about N examples")
 
 
