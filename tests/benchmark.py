@@ -208,18 +208,17 @@ def reference(args) -> list[dict]:
 # %% ---- 3. The scripts' own models, on batches of the shape that their data have ----
 # Each of these makes the model that a script trains by default, and a function that is the script's
 # train_epoch on `num_batches` batches.
-def labelled(split_class, lengths: list[int], vocab_size: int, num_labels: int):
+def labelled(lengths: list[int], vocab_size: int, num_labels: int):
     """A Split of random texts of these lengths."""
     texts = [torch.randint(2, vocab_size, (n,)) for n in lengths]
     inputs, lengths = ru.pad_batch(texts)
-    return split_class(texts, inputs, lengths, torch.randint(num_labels, (len(texts),)))
+    return rt.Split(texts, inputs, lengths, torch.randint(num_labels, (len(texts),)))
 
 
 def names_case(script, num_batches: int):
     """04: names of 3 to 15 letters."""
     flags = script.parse_args([])
-    lengths = text_lengths(num_batches * flags.batch_size, 7, 15)
-    split = labelled(script.Split, lengths, 31, 18)
+    split = labelled(text_lengths(num_batches * flags.batch_size, 7, 15), 31, 18)
     model = script.NameClassifier(31, 18, flags.hidden_size, flags.dropout)
     optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
     sampler = ru.BucketBatchSampler(split.lengths, flags.batch_size)
@@ -233,10 +232,10 @@ def texts_case(script, num_batches: int):
     count = num_batches * flags.batch_size
     if script.TUTORIAL.startswith("05"):
         lengths = text_lengths(count, 210, flags.max_length)
-        split = labelled(rt.Split, lengths, script.VOCABULARY, 2)
+        split = labelled(lengths, script.VOCABULARY, 2)
         model = script.ReviewClassifier(script.VOCABULARY, flags.hidden_size, flags.dropout)
     else:
-        split = labelled(rt.Split, text_lengths(count, 10, 37), 3_500, 6)
+        split = labelled(text_lengths(count, 10, 37), 3_500, 6)
         model = script.TextClassifier(3_500, 6, flags.hidden_size, dropout=flags.dropout)
     optimizer = torch.optim.Adam(model.parameters(), lr=flags.lr)
     sampler = ru.BucketBatchSampler(split.lengths, flags.batch_size)

@@ -29,6 +29,7 @@ from helpers import (
 )
 
 import rnn_data as rd
+import rnn_texts as rt
 import rnn_utils as ru
 
 script = load_script("04_simple_rnn")
@@ -47,7 +48,7 @@ def random_split(count=33, longest=9):
     inputs = torch.randint(2, 20, (count, longest), generator=generator)
     inputs[~ru.lengths_to_mask(lengths, longest)] = 0
     targets = torch.randint(0, 4, (count,), generator=generator)
-    return script.Split([""] * count, inputs, lengths, targets)
+    return rt.Split([""] * count, inputs, lengths, targets)
 
 
 # ---------------------------------------------------------------- the model
