@@ -367,7 +367,7 @@ def feed_rnn(path: Path) -> list[int]:
 def compare_tokenizers(train: list[str], held_out: list[str], min_freq: int) -> dict:
     """Print and return vocabulary size, tokens per sentence and unknown rate of three."""
     split = {"whitespace": str.split, "basic_english": ru.basic_english}
-    split["character"] = ru.char_tokenizer
+    split["character"] = list
     print("\nTokenizer        vocabulary   tokens/sentence   unknown held-out")
     table = {}
     for name, tokenizer in split.items():

@@ -542,7 +542,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         parser, epochs=20, lr=2e-3, batch_size=64, clip=1, patience=6, hidden_size=256, dropout=0.5
     )
     own = "your own names: a table, or a folder of LABEL.txt files"
-    ru.add_data_flags(parser, "names", own, columns=("text", "label"))
+    ru.add_data_flags(parser, "names", own, columns=["text", "label"])
     ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser)
     quick = {"dataset": "embedded", "epochs": 2, "hidden_size": 32, "max_examples": 2000}

@@ -534,7 +534,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         parser, epochs=5, lr=3e-3, batch_size=64, clip=1, patience=2, hidden_size=64, dropout=0.3
     )
     own = "your own texts with two labels: a table, or a folder of LABEL.txt files"
-    ru.add_data_flags(parser, "imdb", own, columns=("text", "label"))
+    ru.add_data_flags(parser, "imdb", own, columns=["text", "label"])
     ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser, threads=2)
     quick = {"dataset": "embedded", "epochs": 4, "hidden_size": 24, "lr": 0.01, "batch_size": 32}
@@ -554,7 +554,7 @@ def build(splits: dict[str, list], hidden_size, dropout, pooling, config: dict) 
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    return ru.load_model(path, TUTORIAL, ReviewClassifier, "vocab", "labels", flags=["max_length"])
+    return ru.load_model(path, TUTORIAL, ReviewClassifier, "vocab", "labels", "max_length")
 
 
 def draw_figures(model, test: rt.Split, about: dict, metrics: dict, folder, show) -> None:

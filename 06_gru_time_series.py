@@ -553,8 +553,8 @@ def build(series: rd.Series, config: dict) -> tuple:
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    flags = ["sequence_length", "column", "features"]
-    model, about, best = ru.load_model(path, TUTORIAL, Forecaster, "scaler", "end", flags=flags)
+    needed = ["scaler", "end", "sequence_length", "column", "features"]
+    model, about, best = ru.load_model(path, TUTORIAL, Forecaster, *needed)
     with ru.restoring(path):  # stop here where a stranger's file holds something else
         end = rd.Series(**about["end"])
         Scaler(**about["scaler"]).transform(np.array(end.values))

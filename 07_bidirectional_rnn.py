@@ -487,7 +487,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         parser, epochs=15, lr=3e-3, batch_size=64, clip=1, patience=0, hidden_size=64, dropout=0.5
     )
     own = "your own texts: a table, or a folder of LABEL.txt files"
-    ru.add_data_flags(parser, "trec", own, columns=("text", "label"), others=("imdb",))
+    ru.add_data_flags(parser, "trec", own, columns=["text", "label"], others=("imdb",))
     ru.add_checkpoint_flags(parser, TUTORIAL)
     ru.add_run_flags(parser)
     tiny = {"dataset": "embedded", "max_examples": 1500, "epochs": 2, "hidden_size": 32, "lr": 0.02}
@@ -516,7 +516,7 @@ def build(splits: dict[str, list], config: dict) -> tuple:
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    return ru.load_model(path, TUTORIAL, TextClassifier, "vocab", "labels", flags=["max_length"])
+    return ru.load_model(path, TUTORIAL, TextClassifier, "vocab", "labels", "max_length")
 
 
 def predict(model, about: dict, texts: list[str]) -> dict[str, dict]:

@@ -64,7 +64,7 @@ UNK = 0  # the index of every unknown symbol
 def tokenize(text: str, level: str) -> list[str]:
     """Cut a text into characters (level "char") or words (level "word")."""
     if level == "char":
-        return ru.char_tokenizer(text)
+        return list(text)
     return re.findall(r" ?\w+(?:'\w+)*| ?[^\w\s]|\s", text)
 
 
@@ -563,7 +563,7 @@ def build(parts: dict, source: str, level: str, hidden_size, dropout, config: di
 
 def load_model(path) -> tuple:
     """Rebuild the model of a checkpoint; return it, `about`, and the best epoch."""
-    return ru.load_model(path, TUTORIAL, LanguageModel, "vocab", flags=["level"])
+    return ru.load_model(path, TUTORIAL, LanguageModel, "vocab", "level")
 
 
 def introduce(model, about: dict, parts: dict) -> tuple:

@@ -26,10 +26,8 @@ import socket
 import sys
 import sysconfig
 import tarfile
-import threading
 import unicodedata
 import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,8 +97,7 @@ DATA_SETS = {
     }),
 }  # fmt: skip
 
-CONNECT_SECONDS = 5  # no answer within this: the network counts as absent
-STALL_SECONDS = 15  # no byte within this: the transfer counts as broken
+TIME_OUT_SECONDS = 10  # no connection, or no further byte, within this: the network is absent
 
 
 def data_file(dataset: str, filename: str, data_dir=None, offline: bool = False) -> Path:
@@ -108,9 +105,8 @@ def data_file(dataset: str, filename: str, data_dir=None, offline: bool = False)
 
     Looked for at `<folder>/<dataset>/<filename>`, where the folder is `data_dir`, else the
     environment variable RNN_DATA_DIR, else `./data`.  A missing file is fetched from its
-    pinned address, or from `$RNN_DATA_MIRROR/<dataset>/<filename>` where a class has a mirror
-    of its own.  With `offline`, or with RNN_OFFLINE=1 in the environment, no connection is
-    attempted.  Raises DataUnavailable when the file is not there and cannot be fetched.
+    pinned address, or from `$RNN_DATA_MIRROR/<dataset>/<filename>`; never with `offline` or
+    RNN_OFFLINE=1.  Raises DataUnavailable when it is not there and cannot be fetched.
     """
     # What is on the disk is not checked: a class may have put its own version there.
     path = Path(data_dir or os.environ.get("RNN_DATA_DIR") or "data") / dataset / filename
@@ -130,20 +126,12 @@ def data_file(dataset: str, filename: str, data_dir=None, offline: bool = False)
 
 
 def download(url: str, path: Path, sha256: str) -> None:
-    """Fetch `url` into `path`; a file that has this name is always whole and has this SHA-256.
-
-    A host that does not answer within 5 s, or then sends nothing for 15 s, is given up.
-    Raises DataUnavailable.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataUnavailable(f"cannot write to {path.parent} ({error.strerror})") from None
+    """Fetch `url` into `path`, or raise DataUnavailable; what has this name is always whole."""
     # The library opens its own connection, and takes the time-out that holds for all of Python.
     time_out_before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(STALL_SECONDS)
+    socket.setdefaulttimeout(TIME_OUT_SECONDS)
     try:
-        _require_answer(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Under a temporary name, which is deleted if anything goes wrong.
         download_url_to_file(url, str(path), hash_prefix=sha256, progress=sys.stderr.isatty())
         return
@@ -160,32 +148,6 @@ def download(url: str, path: Path, sha256: str) -> None:
         socket.setdefaulttimeout(time_out_before)
     remedy = f"try later, or put the file at {path} by hand"
     raise DataUnavailable(f"cannot download {url} ({reason}); {remedy}")
-
-
-def _require_answer(url: str) -> None:
-    """Raise OSError unless the server of `url` answers a question within CONNECT_SECONDS.
-
-    The time-out of a socket is not enough: it does not count while the name of the host is
-    looked up, and starts anew for each of its addresses.  So a thread asks, which is left
-    alone if it takes too long.
-    """
-    failures = []
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD")).close()
-        except urllib.error.HTTPError as error:
-            error.close()  # an answer, too; the transfer will meet it and report it
-        except Exception as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    if thread.is_alive():
-        raise OSError(f"no answer within {CONNECT_SECONDS} s")
-    if failures:
-        raise failures[0]
 
 
 # %% [markdown]
@@ -354,22 +316,9 @@ def imdb_split(label: str, number: int) -> str:
 
 
 def _load_imdb(data_dir, offline) -> dict[str, list[tuple[list[str], str]]]:
-    """The film reviews in words.
-
-    To unpack and tokenise them takes up to twenty seconds, so the result is kept beside the
-    archive, as `tokens.npz`, where that folder can be written to: a line for each review.
-    """
-    archive = data_file("imdb", "aclImdb_v1.tar.gz", data_dir, offline)
-    cache = archive.with_name("tokens.npz")
-    stamp = np.array([3, zlib.crc32(archive.read_bytes())])  # 3: the first with numbers
-    lines = _read_cache(cache, stamp)
-    if lines is None:
-        lines = []
-        for split, label, number, text in progress(read_imdb(archive), desc="tokenising"):
-            lines.append(f"{split} {label} {number} {' '.join(basic_english(text))}")
-        _write_cache(cache, stamp, lines)
+    """The film reviews in words."""
     parts: dict[str, list] = {"train": [], "test": []}
-    for line in lines:
+    for line in _tokenised(data_file("imdb", "aclImdb_v1.tar.gz", data_dir, offline)):
         split, label, number, words = line.split(" ", 3)
         part = imdb_split(label, int(number)) if split == "train" else split
         parts[split].append((words, label, part))
@@ -381,12 +330,35 @@ def _load_imdb(data_dir, offline) -> dict[str, list[tuple[list[str], str]]]:
     return splits
 
 
-def read_imdb(path) -> list[tuple[str, str, int, str]]:
-    """Read the labelled film reviews from their archive, without unpacking it.
+def _tokenised(archive: Path) -> list[str]:
+    """A line for each film review: split, label, number and words.
 
-    `path` is aclImdb_v1.tar.gz, whose members are named aclImdb/train/pos/0_9.txt and so on.
-    Returns (split, label, number, text) in this order, labels "pos" and "neg".  Raises
-    UserError when it is missing, damaged or of another kind.
+    To make them takes up to twenty seconds, so they are kept beside the archive, where that
+    folder can be written to.  The first line there has the check sums of archive and lines.
+    """
+    cache = archive.with_name("tokens.txt")
+    archive_sum = zlib.crc32(archive.read_bytes())
+    with contextlib.suppress(OSError):
+        sums, _, kept = cache.read_bytes().partition(b"\n")
+        if sums == b"%d %d" % (archive_sum, zlib.crc32(kept)):
+            return kept.decode("utf-8").split("\n")
+    lines = []
+    for split, label, number, text in progress(read_imdb(archive), desc="tokenising"):
+        lines.append(f"{split} {label} {number} {' '.join(basic_english(text))}")
+    kept = "\n".join(lines).encode("utf-8")
+    with contextlib.suppress(UserError), replacing(cache) as temporary:
+        temporary.write_bytes(b"%d %d\n" % (archive_sum, zlib.crc32(kept)) + kept)
+    return lines
+
+
+_REVIEW = re.compile(r"[^/]+/(train|test)/(pos|neg)/(\d+)_\d+\.txt")
+
+
+def read_imdb(path) -> list[tuple[str, str, int, str]]:
+    """Read (split, label, number, text) of the labelled film reviews, in this order.
+
+    `path` is the archive, whose members are named aclImdb/train/pos/0_9.txt and so on.  Raises
+    UserError when it is damaged or of another kind.
     """
     reviews = []
     try:
@@ -394,8 +366,6 @@ def read_imdb(path) -> list[tuple[str, str, int, str]]:
             # "r|": front to back, once.  Jumping about in a .gz means unpacking it again.
             with tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
-                    # Or tarfile keeps a record of each of the 50,000.
-                    archive.members = []  # type: ignore[attr-defined]
                     name = _REVIEW.fullmatch(member.name)
                     if name and member.isfile():
                         file = archive.extractfile(member)
@@ -406,8 +376,6 @@ def read_imdb(path) -> list[tuple[str, str, int, str]]:
             # end of the file, does not.
             while stream.read(1 << 20):
                 pass
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except (OSError, EOFError, UnicodeDecodeError, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{path}: damaged ({error}); delete it and run again") from None
     if {review[0] for review in reviews} != {"train", "test"}:
@@ -421,35 +389,15 @@ def _load_sentences(data_dir, offline) -> tuple[list[str], dict]:
     return [text for split, _, _, text in reviews if split == "train"], {}
 
 
-_REVIEW = re.compile(r"[^/]+/(train|test)/(pos|neg)/(\d+)_\d+\.txt")
-
-
-def _read_cache(cache: Path, stamp: np.ndarray) -> list[str] | None:
-    """The lines that `_write_cache` has kept under this stamp, or None."""
-    # There is hardly an error that a damaged .npz file has not been seen to raise.
-    with contextlib.suppress(Exception), open(cache, "rb") as raw, np.load(raw) as file:
-        if np.array_equal(file["stamp"], stamp):
-            return file["lines"].tobytes().decode("utf-8").split("\n")
-    return None
-
-
-def _write_cache(cache: Path, stamp: np.ndarray, lines: list[str]) -> None:
-    """Keep the lines in a file; where that folder cannot be written to, do without."""
-    text = np.frombuffer("\n".join(lines).encode("utf-8"), np.uint8)
-    with contextlib.suppress(OSError), replacing(cache) as temporary, open(temporary, "wb") as file:
-        np.savez(file, stamp=stamp, lines=text)
-
-
 # %% [markdown]
 # ### Data that is always there
 
 
 # %%
 def load_goog() -> tuple[np.ndarray, np.ndarray]:
-    """Google's share price on 1,047 trading days, August 2004 to October 2008.
+    """Google's share price on 1,047 trading days, August 2004 to October 2008, from matplotlib.
 
-    Returns the dates (T,) and the adjusted closing prices (T,) in US dollars.  The file
-    comes with matplotlib, so this real data set needs no download.
+    Returns the dates (T,) and the adjusted closing prices (T,) in US dollars.
     """
     from matplotlib import cbook
 
@@ -473,10 +421,7 @@ def load_code(max_chars: int = 500_000) -> str:
 
 
 def digit_strings(count: int, lengths: Sequence[int], seed: int = 0) -> list[str]:
-    """Draw `count` strings of random digits, the length of each from `lengths`.
-
-    Of short ones there are few, so they come up again and again.
-    """
+    """Draw `count` strings of random digits, the length of each from `lengths`."""
     rng = random.Random(seed)
     return ["".join(rng.choices("0123456789", k=rng.choice(lengths))) for _ in range(count)]
 
@@ -551,11 +496,8 @@ class Series(NamedTuple):
 
 
 def own_series(path, column, features, date_column, season: int | None) -> Series:
-    """Read a series of the user's: what is forecast, and further columns.  See read_series.
-
-    Without a `column`, the error lists those of the table.
-    """
-    columns = [column or "", *(features or [])]
+    """Read a series of the user's: what is forecast, and further columns.  See read_series."""
+    columns = [column or "", *(features or [])]  # without one, the error lists those of the table
     times, values = read_series(path, columns, date_column)  # (T,), (T, I)
     if times is None:
         times = np.arange(len(values))

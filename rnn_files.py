@@ -12,15 +12,14 @@ Shapes are written with T time steps and I columns of numbers.
 
 from __future__ import annotations
 
-import array
 import codecs
 import contextlib
 import csv
 import datetime
+import io
 import itertools
 import re
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +34,7 @@ from rnn_utils import UserError, basic_english
 
 # %%
 def read_text(path, may_be_empty: bool = False) -> str:
-    """Read a text file, UTF-8 or UTF-16; every line ending becomes a newline.
-
-    Raises UserError when it is missing, a folder, binary, empty or in another encoding (with
-    the line of the first bad byte).
-    """
+    """Read a text file, UTF-8 or UTF-16, or raise UserError; a line ending becomes a newline."""
     if Path(path).is_dir():
         raise UserError(f"{path}: is a folder; name a file in it")
     try:
@@ -62,12 +57,6 @@ def read_text(path, may_be_empty: bool = False) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _lines(text: str) -> Iterator[str]:
-    """One line after the other; a list of all would take several times the size of the file."""
-    for found in re.finditer("[^\n]*\n|[^\n]+", text):
-        yield found[0]
-
-
 def _say(path, notes: list[str]) -> None:
     """Print in one line how a file was read, where there is anything to say."""
     if notes:
@@ -75,10 +64,7 @@ def _say(path, notes: list[str]) -> None:
 
 
 def read_text_files(path) -> str:
-    """Read a text file, or all those in a folder and its sub-folders, in the order of names.
-
-    Hidden files are passed over.  What is not text is left out, and named.
-    """
+    """Read a text file, or all those in a folder and its sub-folders, in the order of names."""
     folder = Path(path)
     if not folder.is_dir():
         return read_text(path)
@@ -86,7 +72,7 @@ def read_text_files(path) -> str:
     left_out = []
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if file.is_file() and "/." not in f"/{name}":
+        if file.is_file() and "/." not in f"/{name}":  # none that is hidden
             try:
                 texts.append(read_text(file))
             except UserError:
@@ -165,15 +151,14 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
     if columns:
         places, pairs = Table(paths[0]).pairs(columns)
     else:
-        texts = [read_text(path).rstrip("\n") for path in paths]
-        counts = [text.count("\n") + 1 for text in texts]
-        rows: Iterator = zip(_lines(texts[0]), _lines(texts[-1]))
+        sides = [read_text(path).rstrip("\n").split("\n") for path in paths]
+        rows: Iterable = zip(sides[0], sides[-1])
         if len(paths) == 1:
-            rows = (f"{line}\t".split("\t")[:2] for line in _lines(texts[0]))
-        elif counts[0] != counts[1]:
-            what = f"{counts[1]:,} lines, and {paths[0]} has {counts[0]:,}"
+            rows = (f"{line}\t".split("\t")[:2] for line in sides[0])
+        elif len(sides[0]) != len(sides[1]):
+            what = f"{len(sides[1]):,} lines, and {paths[0]} has {len(sides[0]):,}"
             raise UserError(f"{paths[1]}: {what}; each must translate the same line there")
-        places = array.array("q")
+        places = []
         pairs = []
         for line, (source, target) in enumerate(rows, start=1):
             if source.strip() or target.strip():
@@ -183,7 +168,7 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
     bad = [line for line, pair in zip(places, pairs) if not all(map(basic_english, pair))]
     if bad:
         what = f"no word in source or target, one of {len(bad):,} such lines"
-        if len(paths) == 1 and not columns and "\t" not in texts[0].split("\n")[bad[0] - 1]:
+        if len(paths) == 1 and not columns and "\t" not in sides[0][bad[0] - 1]:
             what = f"no tab, one of {len(bad):,} such lines"
         remedy = "a line is source, tab, target; for a table name two columns with --columns"
         raise UserError(f"{paths[-1]}, line {bad[0]}: {what}; {remedy}")
@@ -233,7 +218,8 @@ class Table:
             self.notes.append(f"{count:,} empty rows at the end left out")
             text = text[:end]
         csv.field_size_limit(1 << 30)  # a long document in one cell is not an error
-        reader = csv.reader(_lines(text), delimiter=self.delimiter, quoting=quoting, strict=True)
+        lines = io.StringIO(text)
+        reader = csv.reader(lines, delimiter=self.delimiter, quoting=quoting, strict=True)
         self._rows = self._cut(reader)
         self.header = [name.strip() for name in next(self._rows)[1]]
         self.head = list(itertools.islice(self._rows, 100))
@@ -268,10 +254,7 @@ class Table:
             raise self.error(end + 1, f"{error}; check the quotes") from None
 
     def place(self, name: str, flag: str) -> int:
-        """The number of the column `name`, which the user gives with `flag`.
-
-        Capital letters do not matter, unless two names differ by nothing else.
-        """
+        """The number of the column `name`, given with `flag`, in capitals or not."""
         for spelling in (str, str.lower):
             names = [spelling(other) for other in self.header]
             if names.count(spelling(name)) == 1:
@@ -282,36 +265,30 @@ class Table:
         what = f"no column {name!r}" if name else "no column is named"
         raise self.error(1, f"{what}; the table has {columns}; choose with {flag}")
 
-    def pairs(self, names: Sequence[str]) -> tuple[Sequence[int], list[tuple[str, str]]]:
+    def pairs(self, names: Sequence[str]) -> tuple[list[int], list[tuple[str, str]]]:
         """Read two columns of texts: lines and pairs; rows where both are empty are skipped."""
         left, right = (self.place(name, "--columns") for name in names)
-        lines = array.array("q")
-        pairs = []
-        gaps = []
-        for line, row in itertools.chain(self.head, self._rows):
-            pair = (row[left].strip(), sys.intern(row[right].strip()))  # few different labels
-            if all(pair):
-                lines.append(line)
-                pairs.append(pair)
-            elif any(pair):
-                gaps.append(line)
-        if gaps:
+        frame = self.frame([left, right])
+        whole = (frame != "").all(axis=1)
+        gaps = frame.index[(frame != "").any(axis=1) & ~whole]
+        if len(gaps):
             what = f"{names[0]} or {names[1]} is empty, one of {len(gaps):,} such rows"
             raise self.error(gaps[0], f"{what}; fill or delete them")
         _say(self.path, self.notes)
-        return lines, pairs
+        frame = frame[whole]
+        return list(frame.index), list(zip(frame[left], frame[right]))
 
     def frame(self, places: Sequence[int]):
         """Read columns, by number, as a DataFrame of strings; its index holds the lines."""
         import pandas as pd
 
         columns: dict[int, list[str]] = {place: [] for place in places}
-        lines = array.array("q")
+        lines = []
         for line, row in itertools.chain(self.head, self._rows):
             lines.append(line)
             for place, column in columns.items():
                 column.append(row[place].strip())
-        return pd.DataFrame(columns, index=np.array(lines), dtype=object)
+        return pd.DataFrame(columns, index=lines, dtype=object)
 
 
 # %% [markdown]
@@ -333,9 +310,7 @@ def read_series(path, columns: Sequence[str], date_column: str | None = None) ->
 
     Newest row first is turned round.  Up to one value in twenty of a column may be missing.
     It is filled with the value before it: a later value, or a mean, would show the network what
-    it has to forecast, and without its row, time would be shorter.  Steps of unequal length
-    between dates are allowed.  A printed line says what was done.  Raises UserError, with the
-    line, for what cannot be read or has two meanings.
+    it has to forecast, and without its row, time would be shorter.
     """
     import pandas as pd
 
@@ -407,9 +382,9 @@ _STYLES = {
 }
 # "-$1,102.29", "12 %", "1.87M"; and in brackets what is below 0.
 _NUMBER = (
-    r"([-+(]?) ?([$€£¥₹₩₽]?) ?([-+]?)"  # opening mark, unit, sign
-    rf"([\d.,{_GAP}]*\d[.,]?(?:[eE][-+]?\d+)?)"  # digits
-    r" ?([kKMB]?) ?([%$€£¥₹₩₽]?)(\)?)$"  # scale, unit, closing bracket
+    r"([-+(]?) ?([$€£¥₹₩₽]?) ?([-+]?)"  # 1 opening mark, 2 unit, 3 sign
+    rf"([\d.,{_GAP}]*\d[.,]?(?:[eE][-+]?\d+)?)"  # 4 digits
+    r" ?([kKMB]?) ?([%$€£¥₹₩₽]?)(\)?)$"  # 5 scale, 6 unit, 7 closing bracket
 )
 _SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 
@@ -447,10 +422,9 @@ def _read_numbers(cells, table: Table, mark: str) -> np.ndarray:
 def _read_spelled(texts, table: Table, mark: str) -> np.ndarray:
     """The numbers (T,) in strings, as people write them; none of them is missing.
 
-    The whole column must have one decimal mark, the point of 1,102.29 or the comma of
-    1.102,29.  Where it could be either, the `mark` of other columns decides.  Without one, it is
-    the point in a file cut by commas, for there a decimal comma would need quotation marks; in
-    other files the number is refused.
+    The whole column has one decimal mark.  Where it could be either, the `mark` of other columns
+    decides.  Without one, it is the point in a file cut by commas, for there a decimal comma
+    would need quotation marks; in other files the number is refused.
     """
     # Most files: numbers as Python writes them.  Only in a file cut by semicolons, which is what
     # spreadsheets with decimal commas write, 1.102 may mean 1102.
@@ -461,24 +435,19 @@ def _read_spelled(texts, table: Table, mark: str) -> np.ndarray:
     factors = 1.0
     if re.search(rf"[^-+\d.,{_GAP}]", "".join(texts)):
         digits, factors = _split_units(texts, table)
-    # One search of all cells takes half the time of a match for each.  It stops where a line
-    # begins that is not of this style, at the latest at the end.
-    written = "\n" + "\n".join(digits) + "\n"
-    rows = {}  # decimal mark -> the first row that cannot have it
-    for name, style in _STYLES.items():
-        stop = re.search(rf"\n(?!{style}\n)", written)
-        assert stop
-        rows[name] = written.count("\n", 0, stop.start())
-    marks = [name for name, row in rows.items() if row == len(digits)]
+    fits = {name: digits.str.fullmatch(style) for name, style in _STYLES.items()}
+    marks = [name for name in fits if fits[name].all()]
     if not marks:
-        table.refuse(texts, max(rows.values()), "is not a number like the others; write 1234.5")
+        row = max(fit.argmin() for fit in fits.values())  # the first that is not of this style
+        table.refuse(texts, row, "is not a number like the others; write 1234.5")
     if len(marks) == 2 and not mark and table.delimiter != ",":
-        marked = [row for row, text in enumerate(digits) if "." in text or "," in text]
-        if marked:
+        marked = digits.str.contains("[.,]")
+        if marked.any():
             why = "has two meanings; write it without a mark, or with four decimals"
-            table.refuse(texts, marked[0], why)
+            table.refuse(texts, marked.argmax(), why)
     decimal = mark if mark in marks else marks[0]
     # To what Python reads: no marks between thousands, and a point before the decimals.
+    written = "\n".join(digits)
     for gap in set(_GAP + ".,") - {decimal}:
         written = written.replace(gap, "")
     numbers = np.fromstring(written.replace(decimal, "."), sep="\n") * factors
@@ -494,32 +463,29 @@ def _read_spelled(texts, table: Table, mark: str) -> np.ndarray:
 def _split_units(texts, table: Table) -> tuple:
     """Split (T,) strings such as "-$1.87M" into digits, "1.87", and factors, -1,000,000.
 
-    A column has one currency, or percent signs in all cells; a percent stays what it is, 12 %
-    becomes 12.  Raises UserError at the first cell that is something else.
+    A column has one currency, or percent signs in all cells; 12 % becomes 12.
     """
+    import pandas as pd
+
     unit = (re.findall("[%$€£¥₹₩₽]", "".join(texts)) or [""])[0]
+    units = [unit] if unit == "%" else [unit, ""]
     split = re.compile(_NUMBER).match
     digits = []
-    factors = array.array("d")
+    factors = []
     strange = []
     for row, cell in enumerate(texts):
         found = split(cell.replace("\u2212", "-"))
-        if not found:
+        if not found or found[2] + found[6] not in units or (found[1] == "(") != (found[7] == ")"):
             strange.append(row)
             continue
-        opened, before, sign, number, scale, after, closed = found.groups()
-        its_unit = before + after
-        other_unit = its_unit != unit and (its_unit != "" or unit == "%")
-        if other_unit or (opened == "(") != (closed == ")"):
-            strange.append(row)
-        below_zero = opened in ("-", "(") or sign == "-"
-        digits.append(number)
-        factors.append(-_SCALES[scale] if below_zero else _SCALES[scale])
+        below_zero = found[1] in ("-", "(") or found[3] == "-"
+        digits.append(found[4])
+        factors.append(-_SCALES[found[5]] if below_zero else _SCALES[found[5]])
     if strange:
         what = f"is not a number in {unit}" if unit else "is not a number"
         why = f"{what}, one of {len(strange):,} such cells; write 1234.5"
         table.refuse(texts, strange[0], why)
-    return digits, np.array(factors)
+    return pd.Series(digits), np.array(factors)
 
 
 # %% [markdown]
@@ -571,15 +537,12 @@ def _date_forms(cell: str) -> list[str]:
 
 
 def _find_dates(table: Table, places: list[int]) -> int | None:
-    """The number of the one column that reads as dates, or None; not one of `places`.
-
-    Looked for in the first rows.  A column in which most dates come twice or more often is not
-    meant: the year of each month, or the day of each shop.
-    """
+    """The number of the one column whose first rows read as dates, or None; not of `places`."""
     found = []
     for place, name in enumerate(table.header):
         cells = [row[place].strip() for _, row in table.head]
         cells = [cell for cell in cells if cell and not _TOTAL.fullmatch(cell)]
+        # Not meant are dates that come again: the year of each month, or the day of each shop.
         if place in places or len(set(cells)) <= len(cells) / 2:
             continue
         # Any number of ten digits can be a time, but only some columns are called so.
@@ -646,11 +609,7 @@ def _spell(date: np.datetime64) -> str:
 
 
 def _check_order(dates: np.ndarray, cells, table: Table) -> None:
-    """Make sure that time (T,) moves forwards; note where its steps differ.
-
-    A network counts rows: to it, a week-end that is left out is one step like all others.
-    Months and years have steps of equal length if they are counted in months.
-    """
+    """Make sure that time (T,) moves forwards; note where its steps differ."""
     seconds = np.diff(dates).astype(np.int64) / 1e6  # (T - 1,)
     if not len(seconds):
         return
@@ -669,7 +628,8 @@ def _check_order(dates: np.ndarray, cells, table: Table) -> None:
         table.notes.append("the hour that is repeated at the end of summer time kept")
     unit = "days"
     steps = seconds / 86400
-    for days in (dates, dates + np.timedelta64(1, "D")):  # of the last day: the first
+    # Months and years have equal steps if counted in months; a day after their last is a first.
+    for days in (dates, dates + np.timedelta64(1, "D")):
         months = days.astype("datetime64[M]")
         if len(np.unique(days - months)) == 1:  # always the same day of the month
             unit = "months"

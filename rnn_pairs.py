@@ -157,9 +157,7 @@ def load_model(path, tutorial: str, model_class: Callable, device="cpu", task=No
 
     Raises UserError if another `task` is asked for than the one it was trained for.
     """
-    model, about, best = ru.load_model(
-        path, tutorial, model_class, "vocabs", "levels", flags=["task"]
-    )
+    model, about, best = ru.load_model(path, tutorial, model_class, "vocabs", "levels", "task")
     trained_for = about["config"]["task"]
     if task not in (None, trained_for):
         raise ru.UserError(f"{path}: trained for {trained_for}, and cannot {task}")

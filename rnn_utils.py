@@ -35,26 +35,22 @@ from tqdm import tqdm
 
 # %% ---- 1. Start, errors, Ctrl-C ---------------------------------------------------
 class UserError(Exception):
-    """A mistake that the user can mend.  The message says what is wrong, where, and what to do.
-
-    On the command line `run` prints it as one line, without a traceback, and exits with
-    status 2.  In a notebook it is an ordinary exception.
-    """
+    """A mistake that the user can mend.  The message says what is wrong, where, and what to do."""
 
 
 def run(main: Callable[[], Any]) -> None:
     """Call `main` as a program: errors of the user in one line, a clean Ctrl-C, a safe console.
 
     Exit status: 0 when `main` returns, 2 for a mistake of the user's, 130 after Ctrl-C.
-    In a notebook that was made from a script, the command line belongs to the notebook: nothing
-    is run there, and a line says how to call `main`.
+    In a notebook made from a script nothing is run, and a line says how to call `main`.
     """
-    if "ipykernel" in sys.modules and not _is_command_line_of(main):
+    # `%run` and an editor's Run button put the file of `main` into sys.argv; a notebook does not.
+    started = Path(sys.argv[0]).resolve()
+    if "ipykernel" in sys.modules and started != Path(main.__code__.co_filename).resolve():
         print('In a notebook, call main([...]) with the flags as a list: main(["--quick"])')
         return
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # A Windows console in code page 1252 cannot print every character.  Print "?" in its
-        # place: a training run must not stop for that.
+        # A character that a Windows console cannot print becomes "?"; training must go on.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
@@ -63,7 +59,11 @@ def run(main: Callable[[], Any]) -> None:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"\nStopped by Ctrl-C. {_what_is_saved()}", file=sys.stderr)
+        saved = "No epoch was saved; where a script has --save-model, it keeps every finished one."
+        if _this_run["checkpoint"]:
+            saved = f"The finished epochs are in {_this_run['checkpoint']}; "
+            saved += "give the same command with --resume to go on."
+        print(f"\nStopped by Ctrl-C. {saved}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone, as in `python 04_simple_rnn.py | head`.
@@ -71,30 +71,13 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(1)
 
 
-def _is_command_line_of(main: Callable) -> bool:
-    """Whether the command line starts the file of `main`, as `%run` and a Run button do."""
-    return Path(sys.argv[0]).resolve() == Path(main.__code__.co_filename).resolve()
-
-
 # What the functions below remember of the run; start_run sets it anew.
-_this_run: dict = {"started": time.perf_counter(), "checkpoint": None, "epochs_printed": 0}
-
-
-def _what_is_saved() -> str:
-    if _this_run["checkpoint"] is None:
-        return "No epoch was saved; where a script has --save-model, it keeps every finished one."
-    path = _this_run["checkpoint"]
-    return f"The finished epochs are in {path}; give the same command with --resume to go on."
+_this_run: dict = {"started": time.perf_counter(), "checkpoint": None, "columns": None}
 
 
 # %% ---- 2. Device and seed ---------------------------------------------------------
 def get_device(name: str = "auto") -> torch.device:
-    """Return the device to compute on: cpu, cuda, cuda:N or mps; `auto` is CUDA, else the CPU.
-
-    Apple's `mps` is used only when named: its LSTM and GRU have given wrong results in several
-    releases, and the course is not tested there.  Raises UserError for a device that is not
-    there; it never runs on the CPU instead.
-    """
+    """Return the device: cpu, cuda, cuda:N or mps; `auto` is CUDA if there is one, else the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.partition(":")[0] not in ("cpu", "cuda", "mps"):
@@ -104,16 +87,13 @@ def get_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"--device {name}: not usable here ({reason}); use --device cpu") from None
-    if name == "mps":
+    if name == "mps":  # in several releases of PyTorch
         warnings.warn("mps is untested, and has computed LSTM and GRU wrongly", stacklevel=2)
     return torch.device(name)
 
 
 def set_threads(threads: int) -> None:
-    """Let PyTorch, NumPy and scikit-learn use so many CPU threads; 0 leaves their own choice.
-
-    A small model gains nothing by a second thread: it spends the time on waiting for the other.
-    """
+    """Let PyTorch, NumPy and scikit-learn use so many CPU threads; 0 leaves their own choice."""
     if threads == 0:
         return
     torch.set_num_threads(threads)
@@ -123,34 +103,10 @@ def set_threads(threads: int) -> None:
 
 
 def set_seed(seed: int) -> None:
-    """Seed Python, NumPy and PyTorch (CPU and GPU).
-
-    With the same seed, machine and number of threads, a run on a CPU repeats bit for bit.
-    """
+    """Seed Python, NumPy and PyTorch: on the same CPU, a run then repeats bit for bit."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def rng_state() -> dict:
-    """Return the states of Python's and PyTorch's random generators, as plain types."""
-    state = {"python": random.getstate(), "torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    if torch.backends.mps.is_available():
-        state["mps"] = torch.mps.get_rng_state()
-    return state
-
-
-def restore_rng_state(state: dict) -> None:
-    """Put back what `rng_state` returned, so that the next random number is the same."""
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    torch.set_rng_state(state["torch"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
-    if "mps" in state and torch.backends.mps.is_available():
-        torch.mps.set_rng_state(state["mps"])
 
 
 # %% ---- 3. Text --------------------------------------------------------------------
@@ -162,11 +118,7 @@ EOS = 3  # end of sequence: the last token that a decoder writes
 
 
 def basic_english(text: str) -> list[str]:
-    """Split a sentence into lower-case words and punctuation marks.
-
-    Gives the same tokens as torchtext's `get_tokenizer("basic_english")`:
-    "You can't!" -> ["you", "can", "'", "t", "!"].
-    """
+    """Split a sentence as torchtext does: "You can't!" -> ["you", "can", "'", "t", "!"]."""
     # The order matters for odd input: quotes go before the line break is recognised.
     text = text.lower().replace('"', "").replace("<br />", " ").replace(";", " ").replace(":", " ")
     for mark in "'.,()!?":
@@ -174,24 +126,18 @@ def basic_english(text: str) -> list[str]:
     return text.split()
 
 
-def char_tokenizer(text: str) -> list[str]:
-    """Split a text into its characters."""
-    return list(text)
-
-
 class Vocab:
     """A two-way table between tokens and indices, with the method names of torchtext.
 
     `tokens` lists every token in index order.  The special tokens come first, and `<unk>` must
-    be one of them: a token that is not in the table gets its index, so unknown words never
-    raise.  `vocab["<bos>"]` is the index of a special token.  A text that contains the letters
-    `<bos>` is another matter: `vocab(tokens)` treats them as an ordinary word.
+    be one of them: every token that is not in the table gets its index.  `vocab["<bos>"]` is the
+    index of a special token, but `vocab(tokens)` takes "<bos>" in a text for an ordinary word.
 
     Build one from the training texts with `Vocab.build`; save it as the plain list
     `vocab.get_itos()` and restore it with `Vocab(that_list)`.
     """
 
-    PAD, UNK = "<pad>", "<unk>"
+    UNK = "<unk>"
 
     def __init__(self, tokens: Sequence[str]):
         self._itos = list(tokens)
@@ -202,24 +148,20 @@ class Vocab:
         if len(self._specials) + len(self._stoi) != len(self._itos):
             raise ValueError("a token appears twice in the vocabulary")
         if self.UNK not in self._specials:
-            raise ValueError(
-                f"the vocabulary must begin with special tokens, {self.UNK} among them"
-            )
+            raise ValueError(f"the vocabulary must begin with special tokens, one is {self.UNK}")
         self._default_index = self._specials[self.UNK]
 
     @classmethod
     def build(
         cls,
         texts: Iterable[Iterable[str]],
-        specials: Sequence[str] = (PAD, UNK),
+        specials: Sequence[str] = SPECIALS[:2],
         min_freq: int = 1,
         max_size: int | None = None,
     ) -> Vocab:
-        """Count the tokens of `texts` (an iterable of token lists) and number them.
+        """Number the tokens of `texts`, lists of tokens: the most frequent first, ties by alphabet.
 
-        Special tokens come first, so `<pad>` is 0; then the most frequent tokens, ties in
-        alphabetical order, without those rarer than `min_freq`.  `max_size` bounds the whole
-        vocabulary, specials included.
+        Before them come the special tokens, so `<pad>` is 0; `max_size` counts these, too.
         """
         counts: collections.Counter[str] = collections.Counter()
         for tokens in texts:
@@ -261,7 +203,7 @@ class Vocab:
 
     def get_stoi(self) -> dict[str, int]:
         """{token: index}; where a word is spelled like a special token, the special one."""
-        return {**self._stoi, **self._specials}
+        return self._stoi | self._specials
 
     def get_default_index(self) -> int:
         return self._default_index
@@ -295,16 +237,12 @@ class BucketBatchSampler(torch.utils.data.Sampler):
     """Batches of sequences of similar length, in a new random order each epoch.
 
     Padding costs as much time as real data.  So: shuffle, sort by length only within pools of
-    50 batches, cut into batches, shuffle the batches.  Lengths within a batch are close, and
-    yet no epoch sees the same batches again.  With `equal`, every batch holds one length only
-    (no padding at all, at the price of some small batches).
+    50 batches, cut into batches, shuffle the batches.  With `equal`, every batch holds one
+    length only (no padding at all, at the price of some small batches).
 
     Every index appears exactly once per epoch.  The order depends on `seed` and on the epoch
-    alone, so a resumed run repeats it: call `set_epoch(n)` before epoch n, or every epoch is
-    the same.  Pass it to a DataLoader as `batch_sampler=`.
+    alone: call `set_epoch(n)` before epoch n, or every epoch is the same.
     """
-
-    POOL = 50  # batches
 
     def __init__(self, lengths: Sequence[int], batch_size: int, equal: bool = False, seed: int = 0):
         self.lengths = torch.as_tensor(lengths)
@@ -317,10 +255,7 @@ class BucketBatchSampler(torch.utils.data.Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        if not self.equal:
-            return math.ceil(len(self.lengths) / self.batch_size)
-        _, counts = self.lengths.unique(return_counts=True)
-        return int(((counts + self.batch_size - 1) // self.batch_size).sum())
+        return sum(1 for _ in self)  # the same number in every epoch
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
@@ -330,7 +265,7 @@ class BucketBatchSampler(torch.utils.data.Sampler):
             _, counts = self.lengths[by_length].unique_consecutive(return_counts=True)
             groups = by_length.split(counts.tolist())
         else:
-            pools = order.split(self.POOL * self.batch_size)
+            pools = order.split(50 * self.batch_size)
             groups = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
         batches = []
         for group in groups:
@@ -341,21 +276,17 @@ class BucketBatchSampler(torch.utils.data.Sampler):
 
 # %% ---- 5. Training ----------------------------------------------------------------
 def clip_gradients(parameters: Iterable[torch.Tensor], max_norm: float) -> float:
-    """Scale all gradients down together so that their norm is at most `max_norm`.
+    """Scale all gradients down together so that their norm is at most `max_norm`; 0: do not.
 
-    The direction of the step stays, only its length changes.  Returns the norm before
-    clipping; `max_norm` 0 measures and does not clip.
+    Returns the norm before clipping.
     """
     limit = max_norm if max_norm > 0 else math.inf
     return float(torch.nn.utils.clip_grad_norm_(parameters, limit))
 
 
 def learning_rate(step: int, total_steps: int, peak: float, warmup: float = 0.1) -> float:
-    """The rate at one step: a linear rise over the first `warmup`, then half a cosine to 0.
-
-    A plain function of the step has no state, so it resumes exactly and can be drawn.
-    Source: Loshchilov and Hutter 2017 (SGDR), without the restarts.
-    """
+    """The rate at one step: a linear rise over the first `warmup`, then half a cosine to 0."""
+    # Source: Loshchilov and Hutter 2017 (SGDR), without the restarts.
     rising = warmup * total_steps
     if step < rising:
         return peak * (step + 1) / math.ceil(rising)
@@ -407,27 +338,19 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def print_layers(model: torch.nn.Module, *inputs) -> None:
-    """Call the model with `inputs`; print each layer, the shape of its output, its parameters.
-
-    A layer is a direct child of the model.  Of several outputs the first is shown, and of a
-    layer that is called several times the first call.
-    """
+    """Print each layer of the model, the shape of its first output for `inputs`, its parameters."""
     shapes: dict[torch.nn.Module, str] = {}
 
     def remember(layer, _, output) -> None:
-        first = output
-        while isinstance(first, (tuple, list)):
-            first = first[0]
+        first = output[0] if isinstance(output, tuple) else output
         shapes.setdefault(layer, str(tuple(first.shape)))
 
     hooks = [layer.register_forward_hook(remember) for layer in model.children()]
-    was_training = model.training
     model.eval()  # no dropout, so no random number is drawn
     model(*inputs)
-    model.train(was_training)
+    model.train()
     for hook in hooks:
         hook.remove()
-
     print(f"{'model':<10}{'layer':<32}{'output shape':<22}{'parameters':>10}")
     for name, layer in model.named_children():
         described = f"{name} ({type(layer).__name__})"
@@ -444,45 +367,38 @@ CHECKPOINT_FORMAT = 2
 def replacing(path: Path) -> Iterator[Path]:
     """A name to write to; the file written takes the place of `path` if all goes well.
 
-    Otherwise it is deleted.  So there is always the old file or the new one, never half of one.
+    A crash at any moment leaves either the old file or the new one.  Raises UserError when the
+    disk is full or the folder read-only.
     """
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = Path(f"{path}.tmp")
     try:
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, (OSError, RuntimeError)):  # PyTorch's, when the disk is full
+            raise UserError(f"{path}: cannot be written ({error})") from None
         raise
 
 
 def save_checkpoint(path, tutorial: str, contents: dict) -> None:
-    """Write `contents`, plain Python types and tensors, into one file.
-
-    The file is written under another name, flushed to the disk and only then renamed: a crash
-    at any moment leaves either the old file or the new one.  Raises UserError when the disk is
-    full or the folder read-only.
-    """
+    """Write `contents`, plain Python types and tensors."""
     record = {"format": CHECKPOINT_FORMAT, "tutorial": tutorial, **contents}
-    try:
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            torch.save(record, file)
-            file.flush()
-            os.fsync(file.fileno())
-            # Read it back before it replaces a good one: torch.save writes more than may be loaded.
-            torch.load(temporary, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise UserError(f"{path}: the checkpoint cannot be written ({error})") from None
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        torch.save(record, file)
+        file.flush()
+        os.fsync(file.fileno())
+        # Read it back before it replaces a good one: torch.save writes more than may be loaded.
+        torch.load(temporary, map_location="cpu", weights_only=True)
 
 
 def load_checkpoint(path, tutorial: str) -> dict:
-    """Read what `save_checkpoint` wrote for the same tutorial, onto the CPU.
+    """Read what `save_checkpoint` wrote for the same tutorial, onto the CPU; else UserError.
 
-    Only tensors and plain types are accepted (`weights_only=True`), so a file made to run code
-    when opened is refused; PyTorch before 2.6 had a hole in that protection, so open strangers'
-    files with 2.6 or newer.  Raises UserError for a file that is missing, damaged, not a
-    checkpoint, or another tutorial's.
+    With `weights_only`, a file made to run code is refused.  PyTorch before 2.6 had a hole in
+    that protection, so open strangers' files with 2.6 or newer.
     """
     if Path(path).is_dir():
         raise UserError(f"{path}: is a folder; name a file in it")
@@ -490,53 +406,41 @@ def load_checkpoint(path, tutorial: str) -> dict:
         raise UserError(f"{path}: no such checkpoint; train one with --save-model --path {path}")
     try:
         record = torch.load(path, map_location="cpu", weights_only=True)
+        writer = record["tutorial"]
+        version = record["format"]
     except Exception as error:  # a damaged file can fail in any way; all mean the same
-        raise UserError(
-            f"{path}: not a checkpoint of this course, or damaged ({type(error).__name__}); "
-            "train again with --save-model"
-        ) from None
-    if not isinstance(record, dict) or "tutorial" not in record or "format" not in record:
-        raise UserError(f"{path}: a PyTorch file, but not a checkpoint of this course")
-    if record["tutorial"] != tutorial:
-        raise UserError(f"{path}: saved by {record['tutorial']}, not by {tutorial}; open it there")
-    if record["format"] != CHECKPOINT_FORMAT:
-        raise UserError(
-            f"{path}: format {record['format']}, and this version reads {CHECKPOINT_FORMAT}; "
-            "train again with --save-model"
-        )
+        what = f"not a checkpoint of this course, or damaged ({type(error).__name__})"
+        raise UserError(f"{path}: {what}; train again with --save-model") from None
+    if writer != tutorial:
+        raise UserError(f"{path}: saved by {writer}, not by {tutorial}; open it there")
+    if version != CHECKPOINT_FORMAT:
+        what = f"format {version}, and this script reads format {CHECKPOINT_FORMAT}"
+        raise UserError(f"{path}: {what}; train again with --save-model")
     return record
 
 
-def load_model(
-    path, tutorial: str, model_class: Callable, *needed: str, flags: Sequence[str] = ()
-) -> tuple[torch.nn.Module, dict, dict]:
+def load_model(path, tutorial: str, model_class: Callable, *needed: str) -> tuple:
     """Rebuild the model of a checkpoint, with its best weights; return it, `about` and `best`.
 
-    The last two are as `save_epoch` wrote them.  `needed` names the entries of `about`, besides
-    "config" and "sizes", that must be there, and `flags` those of "config".
+    `needed` names what must be in `about`, or among its flags, `about["config"]`.
     """
     record = load_checkpoint(path, tutorial)
     with restoring(path):
-        about = {name: record["about"][name] for name in ("config", "sizes", *needed)}
-        _require(about["config"], flags)
+        about = record["about"]
+        config = about["config"]
+        for name in needed:
+            if name not in about and name not in config:
+                raise KeyError(name)
         # These raise where a stranger's file holds something else than vocabularies and names.
-        if "vocab" in about:
-            Vocab(about["vocab"])
-        for tokens in about.get("vocabs", []):
+        for tokens in [about.get("vocab", ["<unk>"]), *about.get("vocabs", [])]:
             Vocab(tokens)
         for name in ("labels", "levels"):
             " ".join(about.get(name, []))
         model = model_class(**about["sizes"])
         model.load_state_dict(record["best"]["weights"])
-        best = {**record["best"], "epoch": int(record["best"]["epoch"])}
+        best = record["best"]
+        best["epoch"] = int(best["epoch"])
     return model, about, best
-
-
-def _require(entries: dict, names: Iterable[str]) -> None:
-    """Raise KeyError for the first of the names that is not in `entries`."""
-    for name in names:
-        if name not in entries:
-            raise KeyError(name)
 
 
 @contextlib.contextmanager
@@ -545,39 +449,32 @@ def restoring(path) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"{path}: the checkpoint does not fit this script ({type(error).__name__}: {reason}); "
-            "train again with --save-model"
-        ) from None
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        what = f"the checkpoint does not fit this script ({reason})"
+        raise UserError(f"{path}: {what}; train again with --save-model") from None
 
 
-def save_epoch(
-    path, tutorial: str, about: dict, best: dict, history: list[dict], model, optimizer
-) -> None:
+def save_epoch(path, tutorial: str, about: dict, best: dict, history, model, optimizer) -> None:
     """After an epoch: save the best weights so far, and all that going on would need.
 
-    `about["config"]` holds the flags of the training (see `start_run`), `best["weights"]`
-    the weights of the best epoch.
+    `about["config"]` holds the flags of the training, as `start_run` returned them.
     """
+    cuda = torch.cuda.get_rng_state_all()  # empty without a GPU
     training = {
         "weights": snapshot(model),
         "optimizer": optimizer.state_dict(),
         "history": history,
-        "random": rng_state(),
+        "random": {"python": random.getstate(), "torch": torch.get_rng_state(), "cuda": cuda},
     }
     save_checkpoint(path, tutorial, {"about": about, "best": best, "training": training})
     _this_run["checkpoint"] = path
 
 
-def resume(
-    path, tutorial: str, about: dict, model, optimizer, *needed: str
-) -> tuple[list[dict], dict]:
+def resume(path, tutorial: str, about: dict, model, optimizer, *needed: str) -> tuple:
     """Restore model, optimiser and random states from a checkpoint; return (history, best).
 
-    `needed` names the entries of `best`, besides "epoch" and "weights", that must be there.
-    Raises UserError when the saved run had other flags: its second half would then belong to
-    another experiment than its first.
+    `best` has "epoch", "weights" and what `needed` names.  Raises UserError when the saved run
+    had other flags: the two halves would belong to different experiments.
     """
     record = load_checkpoint(path, tutorial)
     with restoring(path):
@@ -585,18 +482,20 @@ def resume(
         for name, value in about["config"].items():
             if saved.get(name) != value:
                 flag = "--" + name.replace("_", "-")
-                raise UserError(
-                    f"{path}: cannot resume, that run had {flag} {saved.get(name)} and this one "
-                    f"has {value}; use the same flags, or start again without --resume"
-                )
-        _require(record["best"], ("epoch", "weights", *needed))
+                what = f"that run had {flag} {saved.get(name)} and this one has {value}"
+                remedy = "use the same flags, or start again without --resume"
+                raise UserError(f"{path}: cannot resume, {what}; {remedy}")
+        best = {name: record["best"][name] for name in ("epoch", "weights", *needed)}
         training = record["training"]
         model.load_state_dict(training["weights"])
         optimizer.load_state_dict(training["optimizer"])
         history = training["history"]
-        restore_rng_state(training["random"])
+        state = training["random"]
+        random.setstate(state["python"])
+        torch.set_rng_state(state["torch"])
+        torch.cuda.set_rng_state_all(state.get("cuda", [])[: torch.cuda.device_count()])
     _this_run["checkpoint"] = path
-    return history, record["best"]
+    return history, best
 
 
 # %% ---- 7. Figures -----------------------------------------------------------------
@@ -606,34 +505,19 @@ BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, BLACK = PALETTE
 GREY = "#999999"
 
 
-def forget_backend(show: bool) -> None:
-    """Forget the MPLBACKEND that a notebook hands down: outside it, matplotlib cannot load it."""
-    os.environ.pop("MPLBACKEND", None)
-    if not show:
-        os.environ["MPLBACKEND"] = "Agg"  # works on a server, and opens no window
-
-
 def get_pyplot(show: bool = False):
     """Import matplotlib, drawing to files unless `show`, and set the course's look."""
-    forget_backend(show)
+    os.environ.pop("MPLBACKEND", None)  # a notebook's own, which cannot be loaded outside it
     import matplotlib.pyplot as plt
 
     if not show:
-        plt.switch_backend("Agg")
-    plt.rcParams.update(
-        {
-            "axes.prop_cycle": plt.cycler(color=PALETTE),
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 12,
-            "figure.constrained_layout.use": True,
-            "figure.dpi": 110,
-            "font.size": 11,
-            "legend.edgecolor": "none",
-            "legend.framealpha": 0.85,
-            "savefig.facecolor": "white",
-        }
-    )
+        plt.switch_backend("Agg")  # works on a server, and opens no window
+    plt.rc("axes", prop_cycle=plt.cycler(color=PALETTE), titlesize=12)
+    plt.rc("axes.spines", top=False, right=False)
+    plt.rc("figure", dpi=110)
+    plt.rc("figure.constrained_layout", use=True)
+    plt.rc("font", size=11)
+    plt.rc("legend", edgecolor="none", framealpha=0.85)
     return plt
 
 
@@ -643,13 +527,9 @@ def save_figures(figures: dict[str, Any], folder, show: bool = False) -> None:
 
     for name, figure in figures.items():
         path = Path(folder) / f"{name}.png"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary, warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks: a box
-                figure.savefig(temporary, format="png")
-        except OSError as error:
-            raise UserError(f"{path}: the figure cannot be written ({error.strerror})") from None
+        with replacing(path) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks: a box
+            figure.savefig(temporary, format="png")
         print(f"{'':<10}{path}")
     if show:
         plt.show()
@@ -657,18 +537,13 @@ def save_figures(figures: dict[str, Any], folder, show: bool = False) -> None:
 
 
 def plot_curves(axes, history: list[dict], measure: str, label: str, baselines=None) -> None:
-    """Draw one measure over the epochs: training solid, validation dashed, baselines grey.
-
-    `history` holds one dict per epoch with `train_<measure>` and `val_<measure>`, either of
-    which may be absent; `baselines` is {name: value}.
-    """
+    """Draw one measure over the epochs: training solid, validation dashed, {baseline: value}."""
     epochs = [row["epoch"] for row in history]
-    if f"train_{measure}" in history[0]:
-        values = [row[f"train_{measure}"] for row in history]
-        axes.plot(epochs, values, "o-", ms=3, color=BLUE, label="training")
-    if f"val_{measure}" in history[0]:
-        values = [row[f"val_{measure}"] for row in history]
-        axes.plot(epochs, values, "o--", ms=3, color=ORANGE, label="validation")
+    for part, style, color in (("train", "o-", BLUE), ("val", "o--", ORANGE)):
+        if f"{part}_{measure}" in history[0]:
+            values = [row[f"{part}_{measure}"] for row in history]
+            name = "training" if part == "train" else "validation"
+            axes.plot(epochs, values, style, ms=3, color=color, label=name)
     for (name, value), style in zip((baselines or {}).items(), (":", "-.", "--")):
         axes.axhline(value, color=GREY, linestyle=style, label=name)
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -688,19 +563,13 @@ def plot_history(history: list[dict], unit: str, baselines: dict, title: str, me
     return figure
 
 
-def plot_heatmap(
-    axes, matrix, row_names, column_names, label: str | None, cmap="Blues", vmin=None, vmax=None
-) -> None:
-    """Draw a matrix (rows, columns) as colours, its rows and columns named.
-
-    `label` names the colour bar; None leaves it out.
-    """
+def plot_heatmap(axes, matrix, row_names, column_names, label, cmap="Blues", vmin=None, vmax=None):
+    """Draw a matrix (rows, columns) as colours; `label` names the colour bar, None omits it."""
     image = axes.imshow(np.asarray(matrix), aspect="auto", cmap=cmap, vmin=vmin, vmax=vmax)
     # Names may be words of a user's text, and a pair of dollar signs in them is no formula.
     axes.set_xticks(range(len(column_names)), column_names, parse_math=False)
     axes.set_yticks(range(len(row_names)), row_names, parse_math=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     if label is not None:
         axes.figure.colorbar(image, ax=axes, label=label)
 
@@ -763,23 +632,18 @@ def at_least(minimum: int) -> Callable[[str], int]:
     return between(minimum, kind=int)
 
 
-def add_data_flags(
-    parser: argparse.ArgumentParser, dataset: str, own: str, columns, others: Sequence[str] = ()
-) -> None:
+def add_data_flags(parser, dataset: str, own: str, columns, others: Sequence[str] = ()) -> None:
     """Add the flags that say what to learn from.
 
-    `dataset` is the name of the real data set, `others` are further ones, `own` describes the
-    user's own data, and `columns` names the two columns of a user's table.  Without `columns`,
-    the user's data are one or two files of pairs, and a header is read only if `--columns` is
-    given.
+    `own` describes the user's data: a table with two `columns`, or, without these, one or two
+    files of pairs, whose header is read only if `--columns` is given.
     """
     add = parser.add_argument_group("data").add_argument
     auto = f"auto: {dataset}, or small embedded data where it is not available"
     choices = ["auto", dataset, *others, "embedded"]
     add("--dataset", choices=choices, default="auto", help=auto)
     add("--data", metavar="PATH", nargs=None if columns else "+", help=own)
-    names = "the columns of your table"
-    add("--columns", nargs=2, default=columns and list(columns), metavar="NAME", help=names)
+    add("--columns", nargs=2, default=columns, metavar="NAME", help="the columns of your table")
     add("--max-examples", type=at_least(1), metavar="N", help="use about N examples")
 
 
@@ -798,10 +662,9 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults) -> None:
 
 
 def add_run_flags(parser: argparse.ArgumentParser, threads: int = 1, downloads=True) -> None:
-    """Add the flags that mean the same in every script: seed, device, files, figures.
+    """Add the flags that mean the same in every script; `downloads`: those of data sets, too.
 
     `threads` is the default where there are at least four cores; elsewhere it is 1.
-    `downloads` adds the flags about data sets.
     """
     threads = threads if (os.cpu_count() or 1) >= 4 else 1
     add = parser.add_argument_group("machine and files").add_argument
@@ -826,10 +689,7 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser, tutorial: str) -> None
 
 
 def parse_arguments(parser: argparse.ArgumentParser, argv, quick: dict) -> argparse.Namespace:
-    """Parse the command line; with `--quick`, take `quick` as the defaults.
-
-    A flag that is written out wins over `--quick`.
-    """
+    """Parse the command line; with `--quick`, what is not written out comes from `quick`."""
     args = parser.parse_args(argv)
     if args.quick:
         parser.set_defaults(**quick)
@@ -838,10 +698,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv, quick: dict) -> argpa
 
 
 def answers_alone(args: argparse.Namespace, asked) -> bool:
-    """Whether the checkpoint at --path is to answer what was `asked`, without data and training.
-
-    `asked` is the value of `--predict` or its like, None where it was not given.
-    """
+    """Whether the checkpoint alone is to answer; `asked` is the value of --predict, or None."""
     trains = args.save_model or args.resume or args.eval_only
     return asked is not None and bool(args.path) and not trains
 
@@ -849,13 +706,12 @@ def answers_alone(args: argparse.Namespace, asked) -> bool:
 def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[torch.device, dict]:
     """Set threads and seed, and find out *before* training whether results can be written.
 
-    Fills in the defaults of `args.output_dir` and `args.path`, creates the folders, and prints
-    the settings.  Returns the device, and the flags that shape the trained model: a resumed run
-    must agree in all of them.  `others` names the script's own flags that do not, such as
-    "predict".  With --eval-only these flags are put into `args` from the checkpoint.
+    Fills in the defaults of `args.output_dir` and `args.path`.  Returns the device, and the flags
+    that shape the trained model, without the `others`, such as "predict": a resumed run must
+    agree in all of them, and with --eval-only they are put into `args` from the checkpoint.
     """
-    _this_run.update(started=time.perf_counter(), checkpoint=None, epochs_printed=0)
-    forget_backend(args.show)
+    _this_run.update(started=time.perf_counter(), checkpoint=None, columns=None)
+    os.environ.pop("MPLBACKEND", None)  # see get_pyplot; rnn_data loads matplotlib, too
     device = get_device(args.device)
     set_threads(args.threads)
     set_seed(args.seed)
@@ -868,16 +724,11 @@ def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[to
     args.output_dir = args.output_dir or str(folder)
     _require_writable(args.output_dir, "--output-dir")
     if hasattr(args, "path"):  # a script with checkpoints
-        questions = [name for name in _QUESTIONS if getattr(args, name, None) is not None]
-        if questions and not args.path:
-            print(
-                f"--{questions[0]} without --path: a new network is trained first, and then asked"
-            )
         args.path = args.path or str(Path("models") / f"{tutorial}.pt")
         _check_checkpoint_flags(args)
     config = {k: v for k, v in vars(args).items() if k not in _RUN_FLAGS and k not in others}
     if evaluates:
-        config = _take_settings(args, load_checkpoint(args.path, tutorial), config)
+        config = _take_settings(args, load_checkpoint(args.path, tutorial), list(config))
     print(f"{tutorial} on {device}")
     settings = {name: v for name, v in vars(args).items() if v is not None and v is not False}
     text = "  ".join(f"{name.replace('_', '-')}={value}" for name, value in settings.items())
@@ -889,11 +740,7 @@ def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[to
 # Flags that say where and how to run, not what is trained.
 _RUN_FLAGS = ["data_dir", "device", "eval_only", "no_plots", "offline", "output_dir", "path"]
 _RUN_FLAGS += ["quick", "resume", "save_model", "show", "threads"]
-# Flags that ask something of a trained model.
-_QUESTIONS = ["predict", "translate", "forecast", "prompt"]
-# Flags that say which data.
-_DATA_FLAGS = ["data", "dataset", "columns", "max_examples"]
-_DATA_FLAGS += ["date_column", "season", "num_steps"]
+_DATA_FLAGS = ["data", "dataset", "columns", "max_examples", "date_column", "season", "num_steps"]
 
 
 def _check_checkpoint_flags(args: argparse.Namespace) -> None:
@@ -908,21 +755,21 @@ def _check_checkpoint_flags(args: argparse.Namespace) -> None:
         raise UserError(f"{args.path}: nothing to resume there; start with --save-model")
 
 
-def _take_settings(args: argparse.Namespace, checkpoint: dict, config: dict) -> dict:
+def _take_settings(args: argparse.Namespace, checkpoint: dict, names: list[str]) -> dict:
     """Put the flags that a model was trained with into `args`; return them.
 
     That includes its data, unless `--data` or `--dataset` names others: only on the data it was
     trained with is the test split one that the model has never seen.
     """
-    own_data = args.data is not None or args.dataset not in (None, "auto")
     with restoring(args.path):
-        trained = checkpoint["about"]["config"]
-        for name in config:
-            # Of other data, too, the columns of the training are read, unless others are named.
-            given = name in ("column", "features") and getattr(args, name) is not None
-            if not (own_data and (given or name in _DATA_FLAGS)):
-                setattr(args, name, trained[name])
-        return {name: trained[name] for name in config}
+        trained = {name: checkpoint["about"]["config"][name] for name in names}
+    kept = []
+    if args.data is not None or args.dataset not in (None, "auto"):
+        # Of other data, too, the columns of the training are read, unless others are named.
+        given = [name for name in ("column", "features") if getattr(args, name, None) is not None]
+        kept = _DATA_FLAGS + given
+    vars(args).update({name: value for name, value in trained.items() if name not in kept})
+    return trained
 
 
 def _require_writable(folder, flag: str) -> None:
@@ -937,29 +784,22 @@ def _require_writable(folder, flag: str) -> None:
 
 
 def print_epoch(row: dict, best_epoch: int) -> None:
-    """Print one row of the history, the first time below the names of its columns.
-
-    * marks the best epoch so far.
-    """
-    digits = {"epoch": 0, "gradient_norm": 2, "seconds": 1}
-    for key, value in row.items():
+    """Print a row of the history, the first one below its columns; * marks the best epoch."""
+    names = [f"{key.replace('_', ' ').replace('gradient', 'grad'):>5}" for key in row]
+    values = []
+    for name, (key, value) in zip(names, row.items()):
+        digits = {"epoch": 0, "gradient_norm": 2, "seconds": 1}.get(key, 3)
         if "loss" in key and value < 0.1:
-            digits[key] = 5
-    names = [key.replace("_", " ").replace("gradient", "grad") for key in row]
-    values = [
-        f"{value:{max(5, len(n))}.{digits.get(k, 3)}f}" for n, (k, value) in zip(names, row.items())
-    ]
-    if _this_run["epochs_printed"] == 0:
-        print("\n" + "   ".join(f"{name:>5}" for name in names))
-    _this_run["epochs_printed"] += 1
+            digits = 5
+        values.append(f"{value:{len(name)}.{digits}f}")
+    if _this_run["columns"] != names:
+        _this_run["columns"] = names
+        print("\n" + "   ".join(names))
     print("   ".join(values) + ("  *" if row["epoch"] == best_epoch else ""), flush=True)
 
 
 def print_test(scores: dict, baselines: dict, measure: str, note: str, interval=None) -> None:
-    """Print the test scores of the network, and below them the main measure of each baseline.
-
-    `interval` is what `paired_interval` says of the network and the last baseline.
-    """
+    """Print the test scores, the main measure of each baseline, and a `paired_interval`."""
     shown = [f"{name.replace('_', ' ')} {value:.4f}" for name, value in scores.items()]
     print(f"\n{'test':<10}{'   '.join(shown)}   ({note})")
     for name, value in baselines.items():
@@ -972,16 +812,10 @@ def print_test(scores: dict, baselines: dict, measure: str, note: str, interval=
         print(f"{'':<10}95 % interval {low:+.4f} to {high:+.4f}: {verdict}")
 
 
-def write_metrics(
-    args: argparse.Namespace, tutorial: str, dataset: str, embedded: bool, measured: dict
-) -> dict:
-    """Write `<output_dir>/metrics.json` and return its contents.
-
-    `measured` holds the script's own results, plain values; with a `history`, also
-    `items_per_epoch`.  Seconds are sums over all epochs, those before a --resume too.
-    """
+def write_metrics(args, tutorial: str, dataset: str, embedded: bool, measured: dict) -> dict:
+    """Write `<output_dir>/metrics.json`, with the results `measured`, and return its contents."""
     history = measured.get("history", [])
-    seconds = sum(row["seconds"] for row in history)
+    seconds = sum(row["seconds"] for row in history)  # those before a --resume, too
     items = measured.get("items_per_epoch", 0) * len(history)
     metrics = {
         "tutorial": tutorial,
@@ -1010,8 +844,5 @@ def write_metrics(
 def write_json(path, value: Any) -> None:
     """Write plain values as JSON, atomically; a NaN in them is a bug, and raises ValueError."""
     text = json.dumps(value, indent=1, allow_nan=False)
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -229,7 +229,7 @@ def test_imdb_drops_what_appears_twice_and_keeps_its_tokens(tmp_path, capsys):
     }  # fmt: skip
     write_archive(tmp_path / "imdb" / "aclImdb_v1.tar.gz", reviews)
     fresh = load_imdb(tmp_path)
-    assert (tmp_path / "imdb" / "tokens.npz").exists()
+    assert (tmp_path / "imdb" / "tokens.txt").exists()
     assert capsys.readouterr().out.count("imdb: 4 repeated texts left out of train") == 1
     again = load_imdb(tmp_path)
     assert capsys.readouterr().out.count("imdb: 4 repeated texts left out of train") == 1
@@ -268,19 +268,17 @@ def test_validation_films_are_others_than_those_of_train(tmp_path):
 THREE_REVIEWS = {"train/neg/0_1": "a", "train/pos/0_9": "b", "test/pos/0_9": "c"}
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", "format 2", None])
+@pytest.mark.parametrize("content", [b"", b"no sums", "other lines", None])
 def test_a_damaged_or_old_cache_of_tokens_is_made_again(tmp_path, content):
     archive = tmp_path / "imdb" / "aclImdb_v1.tar.gz"
-    cache = archive.with_name("tokens.npz")
+    cache = archive.with_name("tokens.txt")
     write_archive(archive, THREE_REVIEWS)
     load_imdb(tmp_path)
     if content is None:  # another archive under the same name
         write_archive(archive, {**THREE_REVIEWS, "train/neg/0_1": "x"})
         os.utime(archive, (1, 1))
-    elif content == "format 2":
-        with np.load(cache) as file:
-            stamp = np.array([2, file["stamp"][1]])
-        np.savez(cache, stamp=stamp, lines=np.frombuffer(b"train neg 0 old", np.uint8))
+    elif content == "other lines":
+        cache.write_bytes(cache.read_bytes().partition(b"\n")[0] + b"\ntrain neg 0 old")
     else:
         cache.write_bytes(content)
     train = load_imdb(tmp_path)["train"]
@@ -296,7 +294,8 @@ def test_a_read_only_folder_needs_no_cache(tmp_path, monkeypatch):
     def refuse(*args, **options):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(np, "savez", refuse)  # root may write anywhere, so chmod proves nothing
+    # Root may write anywhere, so chmod proves nothing.
+    monkeypatch.setattr(Path, "write_bytes", refuse)
     assert len(load_imdb(tmp_path)["train"]) == 2
     assert [path.name for path in (tmp_path / "imdb").iterdir()] == ["aclImdb_v1.tar.gz"]
 
