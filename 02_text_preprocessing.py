@@ -68,7 +68,7 @@ NUM_NEGATIVES = 5  # K
 # accent.  An apostrophe can be straight or curly.  To a program these are different tokens, and
 # each gets a part of the evidence.  Unicode form NFC is the spelling with one code point.
 #
-# Each sentence is kept once.  In both parts, it would make unknown words look rarer than they are.
+# Each sentence is kept once: one in both train and held-out text makes unknown words look rarer.
 # %%
 def normalise(text: str) -> str:
     """Return the text in Unicode form NFC, with straight quotes, without outer spaces."""
@@ -155,7 +155,7 @@ def numericalise(tokens, vocab: ru.Vocab, num_train: int, max_length: int) -> tu
 
 
 def compare_batches(sentences, batch_size: int, seed: int) -> tuple[dict, dict]:
-    """Return random and bucketed batches (lists of indices), and their shares of padding."""
+    """Print a padded batch; return batches as lists of indices, and their shares of padding."""
     batch, lengths = ru.pad_batch(sentences[:4])  # (B, T), (B,)
     mask = ru.lengths_to_mask(lengths)  # (B, T), here 1 is a word and 0 is padding
     print(f"A padded batch {tuple(batch.shape)}, lengths {lengths.tolist()}, and its mask:")

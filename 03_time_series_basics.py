@@ -20,6 +20,7 @@ Windows of L steps, and the K steps after each as its target (N windows, I = 1 f
       5 neighbours        10 random walks            +0.60       -0.55
 
 Writes metrics.json and four figures to outputs/03_time_series_basics/; look at fooling.png first.
+
 Next: 04_simple_rnn.py, the first recurrent network; 06_gru_time_series.py forecasts.
 """
 
@@ -108,7 +109,10 @@ def log_returns(prices: np.ndarray) -> np.ndarray:
 
 
 def describe_series(series: rd.Series, prices: np.ndarray) -> dict[str, dict]:
-    """Print and return what is in train: what the eye learns from later stretches leaks as well."""
+    """Print and return what is in the series, and what changes in prices and log-returns.
+
+    Whatever the eye learns from the later stretches leaks as well: it sees train alone.
+    """
     values = series.values[rd.split_by_time(len(series.values))["train"], 0]
     print(f"{'data':<10}{series.name}: {len(series.values):,} steps, {values[:5].round(2)} ...")
     parts = decompose(values, series.season).items()
@@ -138,7 +142,9 @@ def describe_series(series: rd.Series, prices: np.ndarray) -> dict[str, dict]:
 # The past trains and the future tests, for that is how a forecast is used.  A window lies wholly
 # inside one stretch, so no training window holds a value of a later stretch.  (Some books leave a
 # gap between the stretches as well.  It is not needed against leaks, and costs data.)
-# `rd.split_by_time` gives three slices: 70 % of the steps train, then 15 % validate, 15 % test.
+#
+# `rd.split_by_time` gives three slices: the first 70 % of the steps train, the next 15 % validate,
+# and the last 15 % test.
 #
 # ### Scaling
 # Networks learn best from numbers around 0 and of size 1: tanh is flat beyond 3.
@@ -198,6 +204,7 @@ def make_examples(series: rd.Series, kind: str, length: int, horizon: int) -> Sc
         assert (seen[:, -1] < asked[:, 0]).all()  # all inputs precede their targets
         assert seen[0, 0] > latest  # and every stretch the next one
         latest = asked[-1, -1]
+
         z = scaler.transform(values[stretch])
         inputs, targets = make_windows(z, length, horizon)
         shapes = f"inputs {inputs.shape!s:<13} targets {targets.shape!s:<13}"
@@ -218,8 +225,9 @@ def make_examples(series: rd.Series, kind: str, length: int, horizon: int) -> Sc
 # For photographs it is right.  But windows that start a day apart share 49 of their 50 inputs and
 # 11 of the 12 days that they forecast.  Nearly every "unseen" window has a twin in training.
 #
-# A skill of 1 is perfect, 0 is no better than persistence (as today), below 0 is worse.  The models
-# forecast the change from today, so a price level never seen in training does not defeat them.
+# Skill is 1 - RMSE / RMSE of persistence ("it stays as it is today"): 1 is perfect, 0 is no better
+# than persistence, below 0 is worse.  The models forecast the change from today, so a price level
+# never seen in training does not defeat them.
 # %%
 LAB_LENGTH = 50
 LAB_HORIZON = 12
@@ -448,16 +456,6 @@ def draw_figures(series, prices, metrics: dict, price_forecast, folder, show) ->
 # %% [markdown]
 # ## 5. Command line and main
 # %%
-def load_series(data, column, date_column, dataset, num_steps, season, seed) -> rd.Series:
-    """Return the series of the user's table `data`, else the one called `dataset`."""
-    if data:
-        return rd.own_series(data, column, [], date_column, season)
-    if dataset == "stock":
-        return rd.named_series(dataset, season)
-    values = make_sine(num_steps, seed)[:, None]  # (T, 1)
-    return rd.Series("sine", "sine (units)", values, np.arange(num_steps), season or 24)
-
-
 def parse_args(argv=None) -> argparse.Namespace:
     parser = ru.make_parser(__doc__)
     add = parser.add_argument_group("start here").add_argument
@@ -481,12 +479,11 @@ def parse_args(argv=None) -> argparse.Namespace:
 def main(argv=None) -> dict:
     args = parse_args(argv)
     ru.start_run(args, TUTORIAL)
-    series = load_series(
-        args.data, args.column, args.date_column, args.dataset, args.num_steps, args.season,
-        args.seed,
-    )  # fmt: skip
     # One window in each stretch, two seasons for the decomposition, and something that varies.
-    rd.check_stretches(series, args.sequence_length + args.horizon, seasons=2)
+    series = rd.load_series(
+        args.data, args.column, [], args.date_column, args.dataset, args.season, args.num_steps,
+        args.seed, make_sine, window=args.sequence_length + args.horizon, seasons=2,
+    )  # fmt: skip
     _, prices = rd.load_goog()
     described = describe_series(series, prices)
     scaler = make_examples(series, args.scaler, args.sequence_length, args.horizon)

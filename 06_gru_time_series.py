@@ -487,19 +487,6 @@ def draw_figures(model, series, test: Split, metrics, answers, folder, show) -> 
 # %% [markdown]
 # ## 5. Command line and main
 # %%
-def load_series(data, column, features, date_column, dataset, num_steps, season, seed, window):
-    """The user's table `data`, else the series `dataset`; each stretch must hold a window."""
-    if data:
-        series = rd.own_series(data, column, features, date_column, season)
-    elif dataset in ("stock", "mackey-glass"):
-        series = rd.named_series(dataset, season, num_steps, seed)
-    else:
-        values = make_sine(num_steps, seed)[:, None]  # (T, 1)
-        series = rd.Series("sine", "sine (units)", values, np.arange(num_steps), season or 24)
-    rd.check_stretches(series, window)
-    return series
-
-
 def newest_rows(about: dict, data, column, features, date_column) -> rd.Series:
     """What a forecast goes on from: the table `data`, else the end of the training's series."""
     if not data:
@@ -614,9 +601,9 @@ def main(argv=None) -> dict:
         return predict(model.to(ru.get_device(args.device)), about, best, series, args.forecast)
 
     device, config = ru.start_run(args, TUTORIAL, "forecast")
-    series = load_series(
-        args.data, args.column, args.features, args.date_column, args.dataset, args.num_steps,
-        args.season, args.seed, args.sequence_length + args.horizon,
+    series = rd.load_series(
+        args.data, args.column, args.features, args.date_column, args.dataset, args.season,
+        args.num_steps, args.seed, make_sine, args.sequence_length + args.horizon,
     )  # fmt: skip
     history = []
     if args.eval_only:

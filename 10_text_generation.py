@@ -297,8 +297,8 @@ def train(
 # %% [markdown]
 # ### What the network has to beat
 # Counting.  An n-gram model predicts the next symbol from the n - 1 symbols before it: how often
-# did each symbol follow them in the training text?  Most long contexts are rare, so all orders are
-# mixed (`rb.kneser_ney` explains it).  The order n is chosen on validation, like the epoch.
+# did each symbol follow them in train?  Long contexts say more, but most are rare.  So all orders
+# are mixed ("modified Kneser-Ney", see `rb.kneser_ney`).  The order n is chosen on validation.
 # %%
 def baselines(data: dict, vocab_size: int, level: str) -> dict[str, dict[str, float]]:
     """Bits per symbol of the unigram and of the best n-gram model: {"val" or "test": {name}}."""

@@ -504,13 +504,28 @@ def own_series(path, column, features, date_column, season: int | None) -> Serie
     return Series(str(path), columns[0], values, times, season or 7)
 
 
-def named_series(name: str, season: int | None, num_steps: int = 0, seed: int = 0) -> Series:
-    """The series "stock" (the prices of load_goog) or "mackey-glass" (num_steps long)."""
-    if name == "stock":
+def load_series(
+    data, column, features, date_column, dataset, season, num_steps, seed, make_sine, window,
+    seasons=1,
+) -> Series:  # fmt: skip
+    """The user's table `data`, else "stock" (see load_goog), "mackey-glass", or a sine.
+
+    The last two have num_steps values; `make_sine(num_steps, seed)` returns those of the sine.
+    Raises UserError where a `window` or the `seasons` do not fit, see check_stretches.
+    """
+    if data:
+        series = own_series(data, column, features, date_column, season)
+    elif dataset == "stock":
         dates, prices = load_goog()
-        return Series(name, "GOOG (US dollars)", prices[:, None], dates, season or 5)
-    values = _mackey_glass(num_steps, seed)[:, None]  # (T, 1)
-    return Series(name, f"{name} (units)", values, np.arange(num_steps), season or 50)
+        series = Series(dataset, "GOOG (US dollars)", prices[:, None], dates, season or 5)
+    elif dataset == "mackey-glass":
+        values = _mackey_glass(num_steps, seed)[:, None]  # (T, 1)
+        series = Series(dataset, f"{dataset} (units)", values, np.arange(num_steps), season or 50)
+    else:
+        values = make_sine(num_steps, seed)[:, None]  # (T, 1)
+        series = Series("sine", "sine (units)", values, np.arange(num_steps), season or 24)
+    check_stretches(series, window, seasons)
+    return series
 
 
 def _mackey_glass(num_steps: int, seed: int, tau: int = 17, per_step: int = 10) -> np.ndarray:

@@ -440,9 +440,8 @@ def parallel(folder) -> list:
 def scaled_by_03(path, kind: str) -> list[np.ndarray]:
     """From the file to what its windows are cut from."""
     script = chapter["03"]
-    series = script.load_series(path, "y", None, None, 0, 2, 0)
+    series = rd.load_series(path, "y", [], None, None, 2, 0, 0, None, window=3, seasons=2)
     stretches = rd.split_by_time(len(series.values))
-    rd.check_stretches(series, 3, seasons=2)
     values = series.values[:, 0]
     scaler = script.Scaler(kind, values[stretches["train"]])
     return [scaler.transform(values[stretch]) for stretch in stretches.values()]
@@ -451,7 +450,7 @@ def scaled_by_03(path, kind: str) -> list[np.ndarray]:
 def windows_of_06(path) -> tuple:
     """From the file to tensors."""
     script = chapter["06"]
-    series = script.load_series(path, "y", ["z z"], "date", None, 0, 2, 0, window=3)
+    series = rd.load_series(path, "y", ["z z"], "date", None, 2, 0, 0, None, window=3)
     config = {"sequence_length": 2, "horizon": 1, "hidden_size": 4, "anchor": "last", "dropout": 0}
     model, about = script.build(series, config)
     scaler, splits = script.introduce(model, about, series)
