@@ -77,7 +77,11 @@ _this_run: dict = {"started": time.perf_counter(), "checkpoint": None, "columns"
 
 # %% ---- 2. Device and seed ---------------------------------------------------------
 def get_device(name: str = "auto") -> torch.device:
-    """Return the device: cpu, cuda, cuda:N or mps; `auto` is CUDA if there is one, else the CPU."""
+    """Return the device: cpu, cuda, cuda:N or mps; `auto` is CUDA if there is one, else the CPU.
+
+    Raises UserError for a device that is not there; it never runs on the CPU instead.  Apple's
+    mps must be named: several releases of PyTorch computed LSTM and GRU wrongly on it.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.partition(":")[0] not in ("cpu", "cuda", "mps"):
@@ -87,7 +91,7 @@ def get_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"--device {name}: not usable here ({reason}); use --device cpu") from None
-    if name == "mps":  # in several releases of PyTorch
+    if name == "mps":
         warnings.warn("mps is untested, and has computed LSTM and GRU wrongly", stacklevel=2)
     return torch.device(name)
 
@@ -152,13 +156,7 @@ class Vocab:
         self._default_index = self._specials[self.UNK]
 
     @classmethod
-    def build(
-        cls,
-        texts: Iterable[Iterable[str]],
-        specials: Sequence[str] = SPECIALS[:2],
-        min_freq: int = 1,
-        max_size: int | None = None,
-    ) -> Vocab:
+    def build(cls, texts: Iterable, specials=SPECIALS[:2], min_freq=1, max_size=None) -> Vocab:
         """Number the tokens of `texts`, lists of tokens: the most frequent first, ties by alphabet.
 
         Before them come the special tokens, so `<pad>` is 0; `max_size` counts these, too.
@@ -255,7 +253,10 @@ class BucketBatchSampler(torch.utils.data.Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)  # the same number in every epoch
+        if not self.equal:
+            return math.ceil(len(self.lengths) / self.batch_size)
+        _, counts = self.lengths.unique(return_counts=True)
+        return int((counts / self.batch_size).ceil().sum())
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
@@ -285,8 +286,10 @@ def clip_gradients(parameters: Iterable[torch.Tensor], max_norm: float) -> float
 
 
 def learning_rate(step: int, total_steps: int, peak: float, warmup: float = 0.1) -> float:
-    """The rate at one step: a linear rise over the first `warmup`, then half a cosine to 0."""
-    # Source: Loshchilov and Hutter 2017 (SGDR), without the restarts.
+    """The rate at one step: a linear rise over the first `warmup`, then half a cosine to 0.
+
+    Source: Loshchilov and Hutter 2017 (SGDR), without the restarts.
+    """
     rising = warmup * total_steps
     if step < rising:
         return peak * (step + 1) / math.ceil(rising)
@@ -297,10 +300,8 @@ def learning_rate(step: int, total_steps: int, peak: float, warmup: float = 0.1)
 def check_finite(loss: float, epoch: int) -> None:
     """Stop with an explanation when the loss is infinite or not a number (UserError)."""
     if not math.isfinite(loss):
-        raise UserError(
-            f"the training loss became {loss} in epoch {epoch}: the weights have diverged; "
-            "try a lower --lr, or a --clip between 0.5 and 5"
-        )
+        what = f"the training loss became {loss} in epoch {epoch}: the weights have diverged"
+        raise UserError(f"{what}; try a lower --lr, or a --clip between 0.5 and 5")
 
 
 @torch.no_grad()
@@ -338,17 +339,23 @@ def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def print_layers(model: torch.nn.Module, *inputs) -> None:
-    """Print each layer of the model, the shape of its first output for `inputs`, its parameters."""
+    """Call the model with `inputs`; print each layer, the shape of its output, its parameters.
+
+    Of several outputs the first is shown, and of several calls of a layer the first.
+    """
     shapes: dict[torch.nn.Module, str] = {}
 
     def remember(layer, _, output) -> None:
-        first = output[0] if isinstance(output, tuple) else output
+        first = output
+        while isinstance(first, tuple):
+            first = first[0]
         shapes.setdefault(layer, str(tuple(first.shape)))
 
     hooks = [layer.register_forward_hook(remember) for layer in model.children()]
+    was_training = model.training
     model.eval()  # no dropout, so no random number is drawn
     model(*inputs)
-    model.train()
+    model.train(was_training)
     for hook in hooks:
         hook.remove()
     print(f"{'model':<10}{'layer':<32}{'output shape':<22}{'parameters':>10}")
@@ -724,6 +731,9 @@ def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[to
     args.output_dir = args.output_dir or str(folder)
     _require_writable(args.output_dir, "--output-dir")
     if hasattr(args, "path"):  # a script with checkpoints
+        questions = ("predict", "translate", "forecast", "prompt")
+        if not args.path and any(getattr(args, name, None) is not None for name in questions):
+            print("there is no --path: a new network is trained first, and then asked")
         args.path = args.path or str(Path("models") / f"{tutorial}.pt")
         _check_checkpoint_flags(args)
     config = {k: v for k, v in vars(args).items() if k not in _RUN_FLAGS and k not in others}
@@ -813,7 +823,10 @@ def print_test(scores: dict, baselines: dict, measure: str, note: str, interval=
 
 
 def write_metrics(args, tutorial: str, dataset: str, embedded: bool, measured: dict) -> dict:
-    """Write `<output_dir>/metrics.json`, with the results `measured`, and return its contents."""
+    """Write `<output_dir>/metrics.json` and return its contents.
+
+    `measured` holds the results, as plain values; with a `history`, also `items_per_epoch`.
+    """
     history = measured.get("history", [])
     seconds = sum(row["seconds"] for row in history)  # those before a --resume, too
     items = measured.get("items_per_epoch", 0) * len(history)

@@ -563,6 +563,8 @@ def test_print_layers_shows_shapes_and_parameters_and_changes_nothing(capsys):
     assert "(2, 5, 4)" in printed and "(2, 5, 6)" in printed and "Embedding" in printed
     assert f"{ru.count_parameters(model):,}" in printed.splitlines()[-1]
     assert model.training and torch.equal(state, torch.get_rng_state())
+    ru.print_layers(model.eval(), torch.zeros(2, 5, dtype=torch.long))
+    assert not model.training
 
 
 def test_print_epoch_names_its_columns_once_a_run_also_after_a_resume(tmp_path, capsys):
