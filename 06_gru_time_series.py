@@ -463,7 +463,8 @@ def plot_forecast(series: rd.Series, now: np.ndarray, answers: np.ndarray, plt):
         axes.set(ylabel=series.name, title=f"steps ahead: {k}")
         axes.tick_params(axis="x", labelsize=8)
     rows[1].set_xlabel("time (start of the test stretch)")
-    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    handles, _ = rows[0].get_legend_handles_labels()
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     figure.suptitle("Does the forecast meet the truth?")
     return figure
 
