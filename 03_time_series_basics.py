@@ -448,7 +448,7 @@ def draw_figures(series, prices, metrics: dict, price_forecast, folder, show) ->
         "autocorrelation": plot_autocorrelation(series, prices, plt),
         "splits_and_scaling": plot_splits_and_scaling(series, plt),
         "fooling": plot_fooling(metrics["skill_at_random_and_by_time"], price_forecast, plt),
-        "baselines": ru.plot_by_horizon(metrics["test"], series.name, title),
+        "baselines": rb.plot_by_horizon(metrics["test"], series.name, title),
     }
     ru.save_figures(figures, folder, show)
 

@@ -476,7 +476,7 @@ def draw_figures(model, series, test: Split, metrics, answers, folder, show) -> 
     figures = {
         "forecast": plot_forecast(series, test.now, answers, plt),
         "gates": plot_gates(model, test.inputs[0], series.source, plt),
-        "error_by_horizon": ru.plot_by_horizon(scores, series.name, title),
+        "error_by_horizon": rb.plot_by_horizon(scores, series.name, title),
     }
     if metrics["history"]:  # --eval-only has none
         figures["training_curves"], axes = plt.subplots(figsize=(7, 4))

@@ -169,6 +169,23 @@ def print_forecast_scores(scores: dict, title: str) -> None:
     print(f"  One step ahead {name} is {verdict} than persistence (t = {first['t']:+.1f}).")
 
 
+def plot_by_horizon(scores: dict[str, dict], label: str, title: str):
+    """Return a figure: RMSE of {name: scores of a forecast} against the number of steps ahead."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    for name, row in scores.items():
+        rmse = row["by_horizon"]["rmse"]
+        axes.plot(range(1, len(rmse) + 1), rmse, "o-", ms=3, label=name)
+    axes.set(xlabel="steps ahead", ylabel=f"RMSE, {label}")
+    axes.set_yscale("log", base=2)  # each line of the grid is twice the one below
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))  # beside the curves
+    axes.set_title(title)
+    return figure
+
+
 def linear_forecast(train, val, inputs, penalties=(1e-6, 1e-3, 1.0, 100.0)) -> np.ndarray:
     """Forecast by a weighted sum of the window: linear autoregression, "linear AR".
 

@@ -581,23 +581,6 @@ def plot_heatmap(axes, matrix, row_names, column_names, label, cmap="Blues", vmi
         axes.figure.colorbar(image, ax=axes, label=label)
 
 
-def plot_by_horizon(scores: dict[str, dict], label: str, title: str):
-    """Return a figure: RMSE of {name: scores of a forecast} against the number of steps ahead."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4.2))
-    for name, row in scores.items():
-        rmse = row["by_horizon"]["rmse"]
-        axes.plot(range(1, len(rmse) + 1), rmse, "o-", ms=3, label=name)
-    axes.set(xlabel="steps ahead", ylabel=f"RMSE, {label}")
-    axes.set_yscale("log", base=2)  # each line of the grid is twice the one below
-    axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))  # beside the curves
-    axes.set_title(title)
-    return figure
-
-
 # %% ---- 8. Command line ------------------------------------------------------------
 class _OneLineParser(argparse.ArgumentParser):
     """argparse prints its usage before every error; one line is easier to act on."""
