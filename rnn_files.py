@@ -310,7 +310,8 @@ def read_series(path, columns: Sequence[str], date_column: str | None = None) ->
 
     Newest row first is turned round.  Up to one value in twenty of a column may be missing.
     It is filled with the value before it: a later value, or a mean, would show the network what
-    it has to forecast, and without its row, time would be shorter.
+    it has to forecast, and without its row, time would be shorter.  A printed line says what was
+    done.  Raises UserError, with the line, for what cannot be read or has two meanings.
     """
     import pandas as pd
 
