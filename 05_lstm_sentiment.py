@@ -29,10 +29,10 @@ The LSTM (Hochreiter and Schmidhuber 1997, Gers et al. 2000), with s = sigmoid:
         5        0.256            0.897        0.52      0.290          0.886  ...
     test      loss 0.2632   accuracy 0.8902   macro f1 0.8902   (epoch 4, chosen on validation)
               accuracy 0.5000   majority label
-              accuracy 0.8891   TF-IDF of words
-              accuracy 0.9062   TF-IDF of words and pairs
-              network minus TF-IDF of words and pairs: -0.0160
-              95 % interval -0.0196 to -0.0124: worse by more than luck
+              accuracy 0.8910   TF-IDF of words
+              accuracy 0.9063   TF-IDF of words and pairs
+              network minus TF-IDF of words and pairs: -0.0161
+              95 % interval -0.0197 to -0.0125: worse by more than luck
 
 Writes metrics.json and two figures to outputs/05_lstm_sentiment/; look at word_by_word.png first.
 With --save-model --path models/sentiment.pth also a checkpoint, which then answers alone:
