@@ -13,7 +13,7 @@ The RNN has H hidden units, and each step brings I numbers:
     x_t (I,)  the input at step t           W_x (H, I)  input to state
     h_t (H,)  the state after step t        W_h (H, H)  state to next state      b (H,)
 
-    python 01_sequence_basics.py                 # 15 s on a laptop, one core used
+    python 01_sequence_basics.py                 # 11 s, one core used
 
     Does the peak come before the trough?
       bag        50.0% of 4,000 new sequences

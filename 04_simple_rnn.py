@@ -303,7 +303,7 @@ def train(
     history = []
     best = {"epoch": 0, "accuracy": -1.0}
     if resume:
-        history, best = ru.resume(path, TUTORIAL, about, model, optimizer, "accuracy")
+        history, best = ru.resume(path, TUTORIAL, model, optimizer, "accuracy")
 
     for epoch in range(len(history) + 1, epochs + 1):
         if patience and len(history) - best["epoch"] >= patience:

@@ -91,7 +91,8 @@ def load_reviews(data, columns, dataset, data_dir, offline, max_examples, max_le
     )
     labels = sorted({label for _, label in splits["train"]})
     if len(labels) > 2:
-        raise ru.UserError(f"{source}: {labels[2][:40]!r} is a third label; use chapter 07 for it")
+        names = ", ".join(labels)[:200]
+        raise ru.UserError(f"{source}: more than two labels ({names}); chapter 07 takes any number")
     rt.hold_out(splits, source, test=0.1, val=0.1)
     splits = {part: rt.thin_out(pairs, max_examples) for part, pairs in splits.items()}
     sizes = ", ".join(f"{len(splits[part]):,} {part}" for part in ("train", "val", "test"))
@@ -333,7 +334,7 @@ def train(
     history = []
     best = {"epoch": 0, "score": (-1.0, 0.0)}
     if resume:
-        history, best = ru.resume(path, TUTORIAL, about, model, optimizer, "score")
+        history, best = ru.resume(path, TUTORIAL, model, optimizer, "score")
 
     for epoch in range(len(history) + 1, epochs + 1):
         if patience and len(history) - best["epoch"] >= patience:
@@ -361,9 +362,10 @@ def train(
 
 # %% [markdown]
 # ### The test, and what the network has to beat
-# TF-IDF counts the words of a review, those that are rare elsewhere for more.  A logistic
-# regression weighs the counts.  Single words know no order at all.  With pairs of neighbours,
-# "not good" is a feature of its own.  C (regularisation) is chosen on validation, as the epoch is.
+# TF-IDF counts the words of a review, and a rare word counts for more than a frequent one.  A
+# logistic regression weighs the counts.  Single words know no order at all.  With pairs of
+# neighbours, "not good" is a feature of its own.  C (regularisation) is chosen on validation, as
+# the epoch is.
 # The comparison is not quite even: TF-IDF reads whole reviews, the network cuts a sixth of them.
 #
 # TF-IDF of words and pairs wins.  Does the order of words not matter?  It does, but most film
@@ -440,7 +442,8 @@ def gradient_lesson(seed: int) -> dict[str, list[float]]:
 
 # %% [markdown]
 # ### The answer after every word
-# If the review ended here?  The network needs the running maximum of its states, or the last.
+# What would the network answer if the review ended here?  It needs the running maximum of its
+# states, or the last.
 # %%
 @torch.no_grad()
 def read_word_by_word(model, vocab, words: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -611,9 +614,10 @@ if __name__ == "__main__":
 # ## Exercises
 # 1. Predict, then run: `--quick`.  Which cells in the table of gradients keep less than a
 #    thousandth after 20 steps?  One keeps a third even after 50: is that only good news?
-# 2. Change one flag: `--pooling last --max-examples 3000`.  What does it cost?  Then put `nn.RNN`
-#    in the place of `nn.LSTM`, without the two lines about biases and with `--no-plots`.  Why does
-#    the maximum forgive a cell that forgets?
+# 2. Change one flag: `--max-examples 3000` with `--pooling last` and with `max`, seeds 0 and 1.  Is
+#    the difference larger than that of two seeds?  Then put `nn.RNN` in the place of `nn.LSTM`,
+#    without the two lines about biases and with `--no-plots`.  Why does the maximum forgive a cell
+#    that forgets?
 # 3. Explain a failure: in `ReviewClassifier.pool`, return `states[:, -1]` for "last", and train as
 #    in exercise 2.  Nothing crashes, and the loss is finite.  How many steps of padding do state
 #    and gradient have to survive?  Which test in tests/test_05_lstm_sentiment.py notices?

@@ -331,7 +331,7 @@ def train(
     history = []
     best = {"epoch": 0, "loss": math.inf}
     if resume:
-        history, best = ru.resume(path, TUTORIAL, about, model, optimizer, "loss", "quantiles")
+        history, best = ru.resume(path, TUTORIAL, model, optimizer, "loss", "quantiles")
 
     for epoch in range(len(history) + 1, epochs + 1):
         if patience and len(history) - best["epoch"] >= patience:
@@ -556,8 +556,8 @@ def introduce(model, about: dict, series: rd.Series) -> tuple[Scaler, dict[str, 
     scaler = Scaler(**about["scaler"])
     z = scaler.transform(series.values).to(model.output.weight.device)  # (T, I)
     print(f"data      {series.name}: {len(z):,} steps")
-    trained_on = about["config"].get("column")
-    if trained_on not in (None, series.name):  # --eval-only on another table
+    trained_on = about["config"]["column"] or about["config"]["dataset"]
+    if trained_on not in (series.name, series.source):  # --eval-only on other data
         print(f"{'':<10}the network was trained on {trained_on!r}")
     length = about["config"]["sequence_length"]
     splits = {}

@@ -351,7 +351,7 @@ def train(
     history = []
     best = {"epoch": 0, "loss": float("inf")}
     if resume:
-        history, best = ru.resume(path, TUTORIAL, about, model, optimizer, "loss")
+        history, best = ru.resume(path, TUTORIAL, model, optimizer, "loss")
 
     for epoch in range(len(history) + 1, epochs + 1):
         if patience and len(history) - best["epoch"] >= patience:
@@ -391,8 +391,8 @@ def train(
 #   its state has room enough, for it has never practised such lengths.  In a toy task we draw
 #   longer numbers to see it.
 # - *Capacity*, the bottleneck: the source is as long as those in training, and 2H numbers are too
-#   few to hold it.  `--compare capacity` trains four sizes of the state.  Where a small one fails
-#   inside the lengths of training, and a larger one does not, room is what it lacked.
+#   few to hold it.  `--compare capacity` trains four sizes of the state equally long.  The smaller
+#   the state, the earlier it fails, inside the lengths of training.  (More epochs help each.)
 #   `--task translate` shows it as well: the longer the sentence, the lower BLEU.
 # %%
 def score_test(model, data: dict, about: dict, max_length: int, epoch: int) -> dict:

@@ -379,7 +379,7 @@ def train(
     history = []
     best = {"epoch": 0, "loss": float("inf")}
     if resume:
-        history, best = ru.resume(path, TUTORIAL, about, model, optimizer, "loss")
+        history, best = ru.resume(path, TUTORIAL, model, optimizer, "loss")
 
     for epoch in range(len(history) + 1, epochs + 1):
         if patience and len(history) - best["epoch"] >= patience:
@@ -582,7 +582,7 @@ def translate(model, about: dict, texts, max_length: int, beam_size: int, folder
 def draw_figures(model, data: dict, metrics: dict, about: dict, outputs, folder, show) -> None:
     plt = ru.get_pyplot(show)
     title = " (embedded data)" if metrics["embedded"] else ""
-    question = f"Do long sources suffer, with and without attention?{title}"
+    question = f"Do long sources suffer?{title}"
     curves = metrics["by_length"]
     figures = {"by_length": rp.plot_by_length(curves, data, about, "test", question)}
     if model.attention is not None and any(outputs):

@@ -266,7 +266,7 @@ def train(
     history = []
     best = {"epoch": 0, "loss": math.inf}
     if resume:
-        history, best = ru.resume(path, TUTORIAL, about, model, optimizer, "loss")
+        history, best = ru.resume(path, TUTORIAL, model, optimizer, "loss")
 
     for epoch in range(len(history) + 1, epochs + 1):
         if patience and len(history) - best["epoch"] >= patience:

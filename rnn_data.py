@@ -559,7 +559,7 @@ def check_stretches(series: Series, window: int, seasons: int = 1) -> None:
     if min(sizes.values()) < window:
         found = ", ".join(f"{part} {size}" for part, size in sizes.items())
         what = f"{len(series.values):,} values are too few: one window takes {window} steps"
-        remedy = "give more, or reduce --sequence-length or --horizon"
+        remedy = "give more, or train with a smaller --sequence-length or --horizon"
         raise UserError(f"{series.source}: {what}, and the stretches have {found}; {remedy}")
     if sizes["train"] < seasons * series.season:
         count = "a season" if seasons == 1 else f"{seasons} seasons"
@@ -567,7 +567,8 @@ def check_stretches(series: Series, window: int, seasons: int = 1) -> None:
         remedy = "give a smaller --season"
         raise UserError(f"{series.source}: {what} of {sizes['train']}; {remedy}")
     if np.ptp(series.values[stretches["train"], 0]) < 1e-100:  # the square of so little is 0
-        raise UserError(f"{series.source}: {series.name!r} never changes in its training stretch")
+        what = f"{series.name!r} never changes in its training stretch"
+        raise UserError(f"{series.source}: {what}; forecast another column")
 
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz '-"

@@ -316,7 +316,8 @@ def read_series(path, columns: Sequence[str], date_column: str | None = None) ->
     import pandas as pd
 
     table = Table(path)
-    places = [table.place(name, "--column and --features") for name in columns]
+    places = [table.place(columns[0], "--column")]
+    places += [table.place(name, "--features") for name in columns[1:]]
     if date_column:
         date_place: int | None = table.place(date_column, "--date-column")
     else:
@@ -440,7 +441,7 @@ def _read_spelled(texts, table: Table, mark: str) -> np.ndarray:
     marks = [name for name in fits if fits[name].all()]
     if not marks:
         row = max(fit.argmin() for fit in fits.values())  # the first that is not of this style
-        table.refuse(texts, row, "is not a number like the others; write 1234.5")
+        table.refuse(texts, row, "is not a number, or not written like the others; write 1234.5")
     if len(marks) == 2 and not mark and table.delimiter != ",":
         marked = digits.str.contains("[.,]")
         if marked.any():

@@ -160,7 +160,7 @@ def load_model(path, tutorial: str, model_class: Callable, device="cpu", task=No
     model, about, best = ru.load_model(path, tutorial, model_class, "vocabs", "levels", "task")
     trained_for = about["config"]["task"]
     if task not in (None, trained_for):
-        raise ru.UserError(f"{path}: trained for {trained_for}, and cannot {task}")
+        raise ru.UserError(f"{path}: trained for --task {trained_for}; drop --task {task}")
     return model.to(device), about, best
 
 
@@ -337,7 +337,8 @@ def print_answers(pairs: list, outputs: list, gap: str) -> None:
 
 def print_by_length(curve: dict, name: str, level: str) -> None:
     """Print {source length: main measure}, five to a line."""
-    print(f"\n{name}: {main_measure(level).replace('_', ' ')} by source length")
+    print(f"\n{name}: {main_measure(level).replace('_', ' ')} by source length", end="")
+    print("" if curve else ": too few pairs of any length")
     cells = [f"{length:4d}: {value:6.3f}" for length, value in curve.items()]
     for start in range(0, len(cells), 5):
         print("  " + "".join(cells[start : start + 5]))
@@ -390,4 +391,4 @@ def add_flags(parser, tutorial: str, **defaults) -> None:
 def check_task(task: str | None, data, dataset: str) -> None:
     """Raise UserError where sentences are given, and a toy task is asked for."""
     if (data or dataset == "multi30k") and task not in (None, "translate"):
-        raise ru.UserError(f"--task {task} makes its own data; drop it, or --data or multi30k")
+        raise ru.UserError(f"--task {task} makes its own data; drop --task, or --data or --dataset")

@@ -163,7 +163,7 @@ def introduce(model, about: dict, splits: dict, source: str, encode=encode, gap=
         tokens = vocab.lookup_tokens(indices[:length])
         label = about["labels"][int(train.targets[row])]
         print(f"{'':<10}{' '.join(f'{index:2d}' for index in indices)}")
-        print(f"{'':<12}= {gap.join(tokens)}, {label}")
+        print(f"{'':<12}= {gap.join(tokens)} -> {label}")
     return data
 
 

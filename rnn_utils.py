@@ -59,7 +59,7 @@ def run(main: Callable[[], Any]) -> None:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        saved = "No epoch was saved; where a script has --save-model, it keeps every finished one."
+        saved = "No epoch was saved: --save-model, where a script has it, keeps each finished one."
         if _this_run["checkpoint"]:
             saved = f"The finished epochs are in {_this_run['checkpoint']}; "
             saved += "give the same command with --resume to go on."
@@ -477,21 +477,13 @@ def save_epoch(path, tutorial: str, about: dict, best: dict, history, model, opt
     _this_run["checkpoint"] = path
 
 
-def resume(path, tutorial: str, about: dict, model, optimizer, *needed: str) -> tuple:
+def resume(path, tutorial: str, model, optimizer, *needed: str) -> tuple:
     """Restore model, optimiser and random states from a checkpoint; return (history, best).
 
-    `best` has "epoch", "weights" and what `needed` names.  Raises UserError when the saved run
-    had other flags: the two halves would belong to different experiments.
+    `best` has "epoch", "weights" and what `needed` names.  The flags must be the same (start_run).
     """
     record = load_checkpoint(path, tutorial)
     with restoring(path):
-        saved = record["about"]["config"]
-        for name, value in about["config"].items():
-            if saved.get(name) != value:
-                flag = "--" + name.replace("_", "-")
-                what = f"that run had {flag} {saved.get(name)} and this one has {value}"
-                remedy = "use the same flags, or start again without --resume"
-                raise UserError(f"{path}: cannot resume, {what}; {remedy}")
         best = {name: record["best"][name] for name in ("epoch", "weights", *needed)}
         training = record["training"]
         model.load_state_dict(training["weights"])
@@ -720,6 +712,8 @@ def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[to
         args.path = args.path or str(Path("models") / f"{tutorial}.pt")
         _check_checkpoint_flags(args)
     config = {k: v for k, v in vars(args).items() if k not in _RUN_FLAGS and k not in others}
+    if getattr(args, "resume", False):
+        _require_same_flags(args.path, load_checkpoint(args.path, tutorial), config)
     if evaluates:
         config = _take_settings(args, load_checkpoint(args.path, tutorial), list(config))
     print(f"{tutorial} on {device}")
@@ -733,7 +727,7 @@ def start_run(args: argparse.Namespace, tutorial: str, *others: str) -> tuple[to
 # Flags that say where and how to run, not what is trained.
 _RUN_FLAGS = ["data_dir", "device", "eval_only", "no_plots", "offline", "output_dir", "path"]
 _RUN_FLAGS += ["quick", "resume", "save_model", "show", "threads"]
-_DATA_FLAGS = ["data", "dataset", "columns", "max_examples", "date_column", "season", "num_steps"]
+_DATA_FLAGS = ["data", "dataset", "columns", "max_examples", "date_column", "num_steps"]
 
 
 def _check_checkpoint_flags(args: argparse.Namespace) -> None:
@@ -745,7 +739,21 @@ def _check_checkpoint_flags(args: argparse.Namespace) -> None:
             raise UserError(f"--path {args.path}: is a folder; name a file in it")
         _require_writable(Path(args.path).parent, "--path")
     if args.resume and not Path(args.path).is_file():
-        raise UserError(f"{args.path}: nothing to resume there; start with --save-model")
+        remedy = "if no epoch was finished, start again with --save-model and without --resume"
+        raise UserError(f"{args.path}: nothing to resume there; {remedy}")
+
+
+def _require_same_flags(path, checkpoint: dict, config: dict) -> None:
+    """Raise UserError where the saved run had other flags: two halves of different experiments."""
+    with restoring(path):
+        saved = checkpoint["about"]["config"]
+        pairs = [(name, saved.get(name), value) for name, value in config.items()]
+    found = [f"--{name.replace('_', '-')} {a}, not {b}" for name, a, b in pairs if a != b]
+    if found:
+        remedy = (
+            "give the flags of that run (--quick among them), or another --path without --resume"
+        )
+        raise UserError(f"{path}: cannot resume, that run had {'; '.join(found)[:300]}; {remedy}")
 
 
 def _take_settings(args: argparse.Namespace, checkpoint: dict, names: list[str]) -> dict:
@@ -758,8 +766,9 @@ def _take_settings(args: argparse.Namespace, checkpoint: dict, names: list[str])
         trained = {name: checkpoint["about"]["config"][name] for name in names}
     kept = []
     if args.data is not None or args.dataset not in (None, "auto"):
-        # Of other data, too, the columns of the training are read, unless others are named.
-        given = [name for name in ("column", "features") if getattr(args, name, None) is not None]
+        # Of other data, too, the columns and season of the training count, unless others are named.
+        own = ("column", "features", "season")
+        given = [name for name in own if getattr(args, name, None) is not None]
         kept = _DATA_FLAGS + given
     vars(args).update({name: value for name, value in trained.items() if name not in kept})
     return trained

@@ -621,8 +621,13 @@ def test_144_monthly_rows_are_enough(csv_file, tmp_path):
     path = csv_file("\n".join(["Month,Riders", *rows]))
     flags = ["--data", str(path), "--column", "Riders", "--sequence-length", "12"]
     flags += ["--horizon", "3", "--season", "12", "--no-plots", "--output-dir", str(tmp_path)]
-    metrics = script.main([*flags, "--hidden-size", "16"])
+    model = str(tmp_path / "riders.pt")
+    metrics = script.main([*flags, "--hidden-size", "16", "--save-model", "--path", model])
     assert metrics["test"]["skill"] > 0.2
+    # On a file of the user's, too, the season is that of the training.
+    flags = ["--eval-only", "--path", model, "--data", str(path), "--no-plots"]
+    again = script.main([*flags, "--output-dir", str(tmp_path)])
+    assert again["baselines"] == metrics["baselines"]
 
 
 def test_newest_row_first_is_turned_round(csv_file, tmp_path, capsys):

@@ -506,6 +506,13 @@ def test_another_checkpoint_is_compared_question_by_question(trained, tmp_path, 
     assert same["test"]["minus_last"] == [0, 0, 0]
 
 
+def test_a_wrong_checkpoint_to_compare_with_is_found_before_the_training(monkeypatch, tmp_path):
+    monkeypatch.setattr(script, "train", lambda *_: pytest.fail("trained first"))
+    flags = ["--compare", str(tmp_path / "absent.pt"), "--output-dir", str(tmp_path)]
+    with pytest.raises(ru.UserError, match="no such checkpoint"):
+        script.main([*TINY, *flags])
+
+
 def test_a_model_of_other_labels_cannot_be_compared_with(trained, tmp_path, capsys):
     model = str(trained[0] / "models" / f"{NAME}.pt")
     table = write_classes(tmp_path / "ten.csv", 3)
@@ -623,6 +630,10 @@ MISTAKES = [
     (["--direction", "sideways"], ["--direction", "sideways"]),
     (["--dropout", "1"], ["--dropout", "0.95"]),
     (["--lesson", "attention"], ["--lesson"]),
+    (["--lesson", "direction", "--save-model"], ["--lesson", "drop those flags"]),
+    (["--lesson", "direction", "--resume"], ["--lesson", "drop those flags"]),
+    (["--lesson", "direction", "--eval-only"], ["--lesson", "drop those flags"]),
+    (["--lesson", "direction", "--data", "absent.csv"], ["--lesson", "drop those flags"]),
 ]
 
 

@@ -718,7 +718,8 @@ def test_months_are_even_steps(form, header, tmp_path, capsys):
 
 
 def test_ends_of_months_are_even_steps(tmp_path, capsys):
-    days = np.arange("2020-02", "2023-02", dtype="datetime64[M]").astype("datetime64[D]") - 1
+    days = np.arange("2020-02", "2023-02", dtype="datetime64[M]").astype("datetime64[D]")
+    days = days - np.timedelta64(1, "D")
     path = write(tmp_path / "s.csv", "\n".join(["d,y", *(f"{day},1" for day in days)]))
     assert (rd.read_series(path, ["y"], "d")[0] == days).all()
     assert capsys.readouterr().out == ""

@@ -478,7 +478,7 @@ def test_resume_restores_weights_optimiser_history_and_random_numbers(tmp_path):
     ru.save_epoch(path, "name", about, best, history, model, optimizer)
     drawn = [random.random(), torch.rand(3).tolist()]
     other, its_optimizer = small_training(seed=5)
-    assert ru.resume(path, "name", about, other, its_optimizer, "loss") == (history, best)
+    assert ru.resume(path, "name", other, its_optimizer, "loss") == (history, best)
     assert drawn == [random.random(), torch.rand(3).tolist()]
     assert torch.equal(other.weight, model.weight)
     moment = its_optimizer.state_dict()["state"][0]["exp_avg"]
@@ -490,10 +490,15 @@ def test_resume_refuses_other_flags_and_an_absent_file(tmp_path):
     model, optimizer = small_training()
     with pytest.raises(ru.UserError, match=r"nothing to resume.*--save-model"):
         ru.start_run(run_arguments(tmp_path, "--resume", "--path", str(path)), "name")
-    about = {"config": {"batch_size": 64}}
-    ru.save_epoch(path, "name", about, {}, [], model, optimizer)
-    with pytest.raises(ru.UserError, match=r"--batch-size 64 and this one has 32"):
-        ru.resume(path, "name", {"config": {"batch_size": 32}}, model, optimizer)
+    saved = {"config": {"seed": 7, "batch_size": 64, "lr": 0.1}}
+    ru.save_epoch(path, "name", saved, {}, [], model, optimizer)
+    args = run_arguments(tmp_path, "--resume", "--path", str(path))
+    vars(args).update(batch_size=32, lr=0.1)
+    # All flags that differ are named at once, before any data are read.
+    with pytest.raises(ru.UserError, match=r"--seed 7, not 0; --batch-size 64, not 32; give"):
+        ru.start_run(args, "name")
+    vars(args).update(batch_size=64, seed=7)
+    assert ru.start_run(args, "name")[1] == saved["config"]
 
 
 def test_a_checkpoint_without_what_the_script_needs_is_refused(tmp_path):
@@ -504,7 +509,7 @@ def test_a_checkpoint_without_what_the_script_needs_is_refused(tmp_path):
     best = {"epoch": 1, "loss": 2.0, "weights": torch.nn.Linear(3, 1).state_dict()}
     ru.save_epoch(path, "name", about, best, [], model, optimizer)
     with pytest.raises(ru.UserError, match=r"does not fit.*accuracy"):
-        ru.resume(path, "name", about, model, optimizer, "accuracy")
+        ru.resume(path, "name", model, optimizer, "accuracy")
     with pytest.raises(ru.UserError, match=r"does not fit.*max_length"):
         ru.load_model(path, "name", torch.nn.Linear, "max_length")
     with pytest.raises(ru.UserError, match=r"does not fit.*vocab"):
