@@ -524,6 +524,14 @@ def load_model(path) -> tuple:
     return ru.load_model(path, TUTORIAL, TextClassifier, "vocab", "labels", "max_length")
 
 
+def load_other(path, device) -> dict[str, tuple]:
+    """{path: (model, about)} of a network to compare with, {} without a path."""
+    if not path:
+        return {}
+    model, about, _ = load_model(path)
+    return {path: (model.to(device), about)}
+
+
 def predict(model, about: dict, texts: list[str]) -> dict[str, dict]:
     """Print the likeliest labels of each text; return {text: {label: probability}}."""
     labels = about["labels"]
@@ -583,10 +591,7 @@ def main(argv=None) -> dict:
         return run_lesson(splits, config, device, write, args.output_dir, args.no_plots, args.show)
 
     history = []
-    other = {}
-    if args.compare:  # a wrong path is found before the training
-        network, its_about, _ = load_model(args.compare)
-        other[args.compare] = (network.to(device), its_about)
+    other = load_other(args.compare, device)  # a wrong path is found before the training
     if args.eval_only:
         model, about, best = load_model(args.path)
     else:

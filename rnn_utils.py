@@ -644,10 +644,7 @@ def add_training_flags(parser: argparse.ArgumentParser, **defaults) -> None:
 
 
 def add_run_flags(parser: argparse.ArgumentParser, threads: int = 1, downloads=True) -> None:
-    """Add the flags that mean the same in every script; `downloads`: those of data sets, too.
-
-    `threads` is the default where there are at least four cores; elsewhere it is 1.
-    """
+    """Add the flags that mean the same in every script; `downloads`: those of data sets, too."""
     threads = threads if (os.cpu_count() or 1) >= 4 else 1
     add = parser.add_argument_group("machine and files").add_argument
     add("--seed", type=at_least(0), default=0, help="random seed: same seed, same result")
