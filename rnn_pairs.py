@@ -160,7 +160,8 @@ def load_model(path, tutorial: str, model_class: Callable, device="cpu", task=No
     model, about, best = ru.load_model(path, tutorial, model_class, "vocabs", "levels", "task")
     trained_for = about["config"]["task"]
     if task not in (None, trained_for):
-        raise ru.UserError(f"{path}: trained for --task {trained_for}; drop --task {task}")
+        what = f"trained for {trained_for}, not for {task}"
+        raise ru.UserError(f"{path}: {what}; drop --task and --data, or name another --path")
     return model.to(device), about, best
 
 
@@ -391,4 +392,5 @@ def add_flags(parser, tutorial: str, **defaults) -> None:
 def check_task(task: str | None, data, dataset: str) -> None:
     """Raise UserError where sentences are given, and a toy task is asked for."""
     if (data or dataset == "multi30k") and task not in (None, "translate"):
-        raise ru.UserError(f"--task {task} makes its own data; drop --task, or --data or --dataset")
+        remedy = "drop --task, or --data and --dataset multi30k"
+        raise ru.UserError(f"--task {task} makes its own data; {remedy}")
