@@ -556,8 +556,8 @@ def introduce(model, about: dict, series: rd.Series) -> tuple[Scaler, dict[str, 
     scaler = Scaler(**about["scaler"])
     z = scaler.transform(series.values).to(model.output.weight.device)  # (T, I)
     print(f"data      {series.name}: {len(z):,} steps")
-    trained_on = about["config"]["column"] or about["config"]["dataset"]
-    if trained_on not in (series.name, series.source):  # --eval-only on other data
+    trained_on = about["config"].get("column") or about["config"].get("dataset")
+    if trained_on not in (None, series.name, series.source):  # --eval-only on other data
         print(f"{'':<10}the network was trained on {trained_on!r}")
     length = about["config"]["sequence_length"]
     splits = {}

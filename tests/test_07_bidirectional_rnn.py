@@ -438,7 +438,7 @@ def test_a_bag_of_words_cannot_fill_the_blank():
     vocab = ru.Vocab.build([words for words, _ in splits["train"]])
     model = script.TextClassifier(len(vocab), len(labels), hidden_size=4)
     test = rt.encode(splits["test"], vocab, labels, "cpu")
-    _, baselines = script.measure_test(model, test, splits, 1, None)
+    _, baselines = script.measure_test(model, test, splits, 1, {})
     assert embedded and baselines["majority label"] < 0.35
     assert 0.4 < baselines["words and pairs, logistic regression"] < 0.8  # half of it is guessing
 
