@@ -411,7 +411,7 @@ def load_goog() -> tuple[np.ndarray, np.ndarray]:
     return table["date"], table["adj_close"].astype(np.float64)
 
 
-def load_code(max_chars: int = 500_000) -> str:
+def load_code(max_chars: int = 420_000) -> str:
     """The first characters of Python's standard library: real text that is on every machine."""
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
     text = "\n".join(read_text(file) for file in files if file.stat().st_size)
