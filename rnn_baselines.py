@@ -203,10 +203,12 @@ def linear_forecast(train, val, inputs, penalties=(1e-6, 1e-3, 1.0, 100.0)) -> n
 
     num_steps = train[1].shape[1]  # K
     every = 1 + len(train[0]) // 20_000
+    fitted_inputs = _flat(train[0][::every])
+    fitted_targets = _flat(train[1][::every])
     errors = []
     forecasts = []
     for penalty in penalties:
-        ridge = Ridge(alpha=penalty).fit(_flat(train[0][::every]), _flat(train[1][::every]))
+        ridge = Ridge(alpha=penalty).fit(fitted_inputs, fitted_targets)
         # With K = 1, predict may return (N,): make it (N, 1).
         guesses = ridge.predict(_flat(val[0])).reshape(-1, num_steps)
         errors.append(((guesses - _flat(val[1])) ** 2).mean(axis=0))  # (K,)

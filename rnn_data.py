@@ -6,7 +6,7 @@ sections can be read in any order:
 
     1  Files of the data sets   DATA_SETS, data_file, download
     2  Data sets                load_dataset, imdb_split, load_goog, load_code, digit_strings, ...
-    3  Tokens, series, names    token_level, own_series, named_series, split_by_time, fold_to_ascii
+    3  Tokens, series, names    token_level, own_series, load_series, split_by_time, fold_to_ascii
     4  Stand-ins                what `load_dataset` gives where there is no network
 
 The readers of a user's files are in rnn_files.py, and can be called from here as well.
