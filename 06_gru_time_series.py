@@ -244,8 +244,7 @@ class Forecaster(nn.Module):
 # %% [markdown]
 # ## 3. Training and evaluation
 # ### One epoch
-# The loop is that of chapter 04.  The loss is the mean squared error over all K steps: near and
-# far steps count alike.
+# It is the loop of chapter 04; the loss is the mean squared error over all K steps, near and far.
 #
 # Is it right to shuffle the windows?  *Within* the training stretch, yes: all of it is past.
 # Shuffling before the split is the mistake (03 measures it).
@@ -425,9 +424,10 @@ def plot_gates(model, window: torch.Tensor, name: str, plt):
     figure, rows = plt.subplots(4, 1, figsize=(9, 9), height_ratios=(2, 3, 3, 3))
     rows[0].plot(window[:, 0].cpu(), "o-", ms=3, color=ru.BLACK)
     rows[0].set(ylabel="input (scaled)", xlim=(-0.5, len(window) - 0.5))
-    scales = [("Blues", 0), ("Blues", 0), ("RdBu", -1)]  # gates are in 0 to 1, states in -1 to 1
-    for axes, (label, values), (colors, low) in zip(rows[1:], panels.items(), scales):
-        ru.plot_heatmap(axes, values[:, units].T, units, [], label, colors, low, 1)
+    # What a value of 1 means; gates are in 0 to 1, and states in -1 to 1.
+    looks = [("1: use the past", "Blues", 0), ("1: keep it", "Blues", 0), ("memory", "RdBu", -1)]
+    for axes, (label, values), (text, colors, low) in zip(rows[1:], panels.items(), looks):
+        ru.plot_heatmap(axes, values[:, units].T, units, [], f"{label}\n{text}", colors, low, 1)
         axes.set_ylabel("hidden unit")
         axes.tick_params(labelsize=7)
     rows[3].set_xlabel("step of the window")
@@ -451,19 +451,19 @@ def plot_gates(model, window: torch.Tensor, name: str, plt):
 # turns a day late.  It has found nothing better than the last price (03 measures this).
 # %%
 def plot_forecast(series: rd.Series, now: np.ndarray, answers: np.ndarray, plt):
-    """The first and the last step ahead beside the truth; `answers` (3, N, K) as measured."""
+    """The first and the last step ahead (1 and K), beside the truth; `answers` (3, N, K)."""
     now = now[:120]  # more windows would be a black bar
-    figure, rows = plt.subplots(2, 1, figsize=(9, 6.5))
-    for axes, k in zip(rows, (1, answers.shape[2])):
+    steps = sorted({1, answers.shape[2]})
+    figure, rows = plt.subplots(len(steps), 1, figsize=(9, 6.5), squeeze=False)
+    for axes, k in zip(rows[:, 0], steps):
         times = series.times[now + k]
         forecast, low, high = answers[:, :120, k - 1]
         axes.fill_between(times, low, high, color=ru.SKY, alpha=0.4, label="90 % interval")
         axes.plot(times, series.values[now + k, 0], color=ru.BLACK, lw=1.5, label="truth")
         axes.plot(times, forecast, "--", color=ru.BLUE, label="forecast")
         axes.set(ylabel=series.name, title=f"steps ahead: {k}")
-        axes.tick_params(axis="x", labelsize=8)
-    rows[1].set_xlabel("time (start of the test stretch)")
-    handles, _ = rows[0].get_legend_handles_labels()
+    axes.set_xlabel("time (start of the test stretch)")
+    handles, _ = axes.get_legend_handles_labels()
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     figure.suptitle("Does the forecast meet the truth?")
     return figure

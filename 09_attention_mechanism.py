@@ -139,7 +139,7 @@ class Attention(nn.Module):
             scores = scores / math.sqrt(queries.shape[2])
         return scores
 
-    def forward(self, queries, outputs, mask):
+    def forward(self, queries, outputs, mask):  # the mask (B, S) is True at real tokens
         scores = self.scores(queries, outputs)  # (B, T, S)
         scores = scores.masked_fill(~mask[:, None], float("-inf"))
         weights = scores.softmax(dim=2)  # (B, T, S), rows add up to 1, 0 at padding

@@ -154,14 +154,16 @@ def naive_forecasts(values: np.ndarray, now: np.ndarray, num_steps: int, season:
 def print_forecast_scores(scores: dict, title: str) -> None:
     """Print a table of what forecast_scores returns: one step ahead, and the last step."""
     num_steps = len(next(iter(scores.values()))["by_horizon"]["rmse"])
-    print(f"\n{title}")
-    print(f"{'':<20}one step ahead{'':<31}{num_steps} steps ahead")
-    print(f"{'':<23}MAE      RMSE      MASE   skill      t        RMSE   skill")
+    lines = [f"{'':<20}one step ahead{'':<31}{num_steps} steps ahead"]
+    lines.append(f"{'':<23}MAE      RMSE      MASE   skill      t        RMSE   skill")
     for name, row in scores.items():
         near = f"{row['mae']:10.3g}{row['rmse']:10.3g}{row['mase']:10.3g}{row['skill']:+8.2f}"
         steps = row["by_horizon"]
         far = f"{steps['rmse'][-1]:12.3g}{steps['skill'][-1]:+8.2f}"
-        print(f"  {name:<14}{near}{row['t']:+7.1f}{far}")
+        lines.append(f"  {name:<14}{near}{row['t']:+7.1f}{far}")
+    if num_steps == 1:
+        lines = [line[:61].rstrip() for line in lines]  # the last step is the first
+    print(f"\n{title}", *lines, sep="\n")
     name, first = next(iter(scores.items()))
     verdict = "better" if first["t"] > 0 else "worse"
     if abs(first["t"]) <= 2:

@@ -167,9 +167,9 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
     # What has no word for `basic_english`, such as a lone quotation mark, cannot be translated.
     bad = [line for line, pair in zip(places, pairs) if not all(map(basic_english, pair))]
     if bad:
-        what = f"no word in source or target, one of {len(bad):,} such lines"
+        what = f"no word in source or target (such lines: {len(bad):,})"
         if len(paths) == 1 and not columns and "\t" not in sides[0][bad[0] - 1]:
-            what = f"no tab, one of {len(bad):,} such lines"
+            what = f"no tab (such lines: {len(bad):,})"
         remedy = "a line is source, tab, target; for a table name two columns with --columns"
         raise UserError(f"{paths[-1]}, line {bad[0]}: {what}; {remedy}")
     if len(pairs) < 10:
@@ -247,7 +247,7 @@ class Table:
                         count = 1 + sum(len(others) not in (0, width) for others in reader)
                         what = f"{len(cells)} cells, and the header has {width}"
                         remedy = "put quotation marks around a cell that holds the delimiter"
-                        raise self.error(line, f"{what}, one of {count:,} such rows; {remedy}")
+                        raise self.error(line, f"{what} (such rows: {count:,}); {remedy}")
                     cells = cells[:width] or [""] * width
                 yield line, cells
         except csv.Error as error:
@@ -272,7 +272,7 @@ class Table:
         whole = (frame != "").all(axis=1)
         gaps = frame.index[(frame != "").any(axis=1) & ~whole]
         if len(gaps):
-            what = f"{names[0]} or {names[1]} is empty, one of {len(gaps):,} such rows"
+            what = f"{names[0]} or {names[1]} is empty (such rows: {len(gaps):,})"
             raise self.error(gaps[0], f"{what}; fill or delete them")
         _say(self.path, self.notes)
         frame = frame[whole]
@@ -485,7 +485,7 @@ def _split_units(texts, table: Table) -> tuple:
         factors.append(-_SCALES[found[5]] if below_zero else _SCALES[found[5]])
     if strange:
         what = f"is not a number in {unit}" if unit else "is not a number"
-        why = f"{what}, one of {len(strange):,} such cells; write 1234.5"
+        why = f"{what} (such cells: {len(strange):,}); write 1234.5"
         table.refuse(texts, strange[0], why)
     return pd.Series(digits), np.array(factors)
 

@@ -168,16 +168,16 @@ def introduce(model, about: dict, splits: dict, source: str, encode=encode, gap=
 
 
 # %% ---- 3. Answers -----------------------------------------------------------------
-def texts_asked(texts: Sequence[str], without_words: bool = False) -> list[str]:
+def texts_asked(texts: Sequence[str], every_line: bool = False) -> list[str]:
     """The texts of `--predict` or its like; "-" stands for the lines of standard input.
 
-    An empty line is passed over, and one `without_words` as well, unless it is asked for.
+    A line without words is passed over, unless `every_line` is asked for.
     """
     found = []
     for text in texts:
         if text == "-":
             lines = [line.strip() for line in sys.stdin]
-            found += [line for line in lines if ru.basic_english(line) or (line and without_words)]
+            found += [line for line in lines if every_line or ru.basic_english(line)]
         else:
             found.append(text.strip())
     return found
@@ -191,11 +191,11 @@ def wants_table(texts: Sequence[str] | None) -> bool:
 def print_table(texts: Sequence[str], read: Callable, answer_all: Callable) -> dict[str, str]:
     """Answer the lines of standard input in a table: text, answer, probability of the answer.
 
-    One row a text, in their order, with tabs between.  `read` makes of a text what the network
-    reads, and `answer_all` gives [(answer, probability), ...] to a list of those.  Where there
-    is nothing to read, the answer is empty.
+    Row n answers line n, with tabs between.  `read` makes of a text what the network reads, and
+    `answer_all` gives [(answer, probability), ...] to a list of those.  Where there is nothing
+    to read, as in an empty line, the answer is empty.
     """
-    texts = texts_asked(texts, without_words=True)
+    texts = texts_asked(texts, every_line=True)
     inputs = [read(text) for text in texts]
     known = [tokens for tokens in inputs if tokens]
     answers = iter(answer_all(known) if known else [])

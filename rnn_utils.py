@@ -513,9 +513,8 @@ def get_pyplot(show: bool = False):
         plt.switch_backend("Agg")  # works on a server, and opens no window
     plt.rc("axes", prop_cycle=plt.cycler(color=PALETTE), titlesize=12)
     plt.rc("axes.spines", top=False, right=False)
-    plt.rc("figure", dpi=110)
-    plt.rc("figure.constrained_layout", use=True)
-    plt.rc("font", size=11)
+    plt.rcParams.update({"figure.dpi": 110, "figure.constrained_layout.use": True, "font.size": 11})
+    plt.rc("date", converter="concise")  # a whole date at each tick would not fit
     plt.rc("legend", edgecolor="none", framealpha=0.85)
     return plt
 

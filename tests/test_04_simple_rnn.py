@@ -544,7 +544,7 @@ def test_a_name_without_letters_is_refused_in_one_line(trained, capsys):
 
 
 def test_standard_input_becomes_a_table_of_answers(trained, capsys, monkeypatch):
-    """One row a name, in order, and nothing else; the same answers as one name at a time."""
+    """One row a line, in order, and nothing else; the same answers as one name at a time."""
     folder, _ = trained
     flags = ["--path", str(folder / "models" / f"{NAME}.pt"), "--predict"]
     names = ["Yamamoto", "O'Brien", "李", "Müller", "a"] * 300  # more than one batch
@@ -552,6 +552,7 @@ def test_standard_input_becomes_a_table_of_answers(trained, capsys, monkeypatch)
     done = run_here(script, [*flags, "-"], capsys)
     assert done.returncode == 0 and done.stderr == ""
     rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert rows.pop() == ["", "", "nan"]  # an empty line has a row, too: row n answers line n
     assert [row[0] for row in rows] == names
     assert rows[2] == ["李", "", "nan"]
     answers = script.main([*flags, "Yamamoto", "Müller", "a"])

@@ -534,7 +534,7 @@ def test_reviews_of_any_length_are_answered(trained, text, capsys):
 
 
 def test_standard_input_is_answered_in_a_table(trained, monkeypatch, capsys):
-    """One row a text, in order, and nothing else; the same answers as one text at a time."""
+    """One row a line, in order, and nothing else; the same answers as one text at a time."""
     folder, _ = trained
     path = folder / "models" / f"{NAME}.pt"
     texts = ["The plot is not dull.", "xyzzy", "word " * 500 + "end", "Not\twithout charm"]
@@ -544,6 +544,8 @@ def test_standard_input_is_answered_in_a_table(trained, monkeypatch, capsys):
     done = run_here(script, ["--path", str(path), "--predict", "-"], capsys)
     assert done.returncode == 0 and done.stderr == ""
     rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert rows[1::2] == [["", "", "nan"]] * 304  # row n answers line n, an empty one as well
+    rows = rows[::2]
     assert [row[0] for row in rows[:4]] == [" ".join(text.split()) for text in texts]
     assert rows[4] == [";", "", "nan"]  # there is no word to read
     assert rows[5:] == [rows[0]] * 300

@@ -171,12 +171,18 @@ def test_gates_read_are_those_of_the_network():
         assert panels[name].shape == (9, 7) and 0 < panels[name].min() < panels[name].max() < 1
 
 
-def test_the_figure_shows_the_forecast_over_the_value_it_forecasts():
-    series, scaler, splits = prepare(script.make_sine(400, 0), 12, 8)
+@pytest.mark.parametrize("steps", [(1, 8), (1,)])
+def test_the_figure_shows_the_forecast_over_the_value_it_forecasts(steps, capsys):
+    """The first step ahead and the last; where they are one, it is shown once, and printed once."""
+    series, scaler, splits = prepare(script.make_sine(400, 0), 12, steps[-1])
     test = splits["test"]
-    _, answers = scored(tiny_model(horizon=8), series, scaler, splits)
+    _, answers = scored(tiny_model(horizon=steps[-1]), series, scaler, splits)
+    printed = capsys.readouterr().out
+    assert printed.count("ahead\n") == 1 and printed.count("RMSE") == len(steps)
+    assert ("8 steps ahead" in printed) == (8 in steps)
     figure = script.plot_forecast(series, test.now, answers, ru.get_pyplot())
-    for axes, k in zip(figure.axes, (1, 8)):
+    assert len(figure.axes) == len(steps)
+    for axes, k in zip(figure.axes, steps):
         lines = {line.get_label(): line.get_xydata() for line in axes.get_lines()}
         assert lines["truth"][:, 0].tolist() == lines["forecast"][:, 0].tolist()
         np.testing.assert_array_equal(lines["truth"][:, 0], test.now + k)

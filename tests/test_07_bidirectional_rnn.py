@@ -562,7 +562,7 @@ def test_predict_needs_the_checkpoint_alone(trained, tmp_path):
 
 
 def test_standard_input_is_answered_in_a_table(trained, monkeypatch, capsys):
-    """One row a text, in order, and nothing else; the same answers as one text at a time."""
+    """One row a line, in order, and nothing else; the same answers as one text at a time."""
     path = trained[0] / "models" / f"{NAME}.pt"
     texts = ["Something in the town barked.", "Grüße, 李!", "who\tis it ?", "zzz " * 500 + "z"]
     monkeypatch.setattr(
@@ -571,6 +571,8 @@ def test_standard_input_is_answered_in_a_table(trained, monkeypatch, capsys):
     done = run_here(script, ["--path", str(path), "--predict", "-"], capsys)
     assert done.returncode == 0 and done.stderr == ""
     rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert rows[1::2] == [["", "", "nan"]] * 304  # row n answers line n, an empty one as well
+    rows = rows[::2]
     assert [row[0] for row in rows[:4]] == [" ".join(text.split()) for text in texts]
     assert rows[4] == [";", "", "nan"]  # there is no word to read
     assert rows[5:] == [rows[0]] * 300

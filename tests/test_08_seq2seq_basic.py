@@ -503,6 +503,7 @@ def test_lines_of_standard_input_become_a_table(trained, monkeypatch, capsys):
     done = run_here(script, ["--predict", "-", "--path", str(path)], capsys)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert rows.pop(2) == ["", "", "nan"]  # row n answers line n, an empty one as well
     assert [row[0] for row in rows] == texts and {len(row) for row in rows} == {3}
     model, about, _ = rp.load_model(path, NAME, script.Seq2Seq)
     split = rp.encode_sources([tuple(t) for t in texts], [*map(ru.Vocab, about["vocabs"])], "cpu")

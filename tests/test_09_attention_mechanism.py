@@ -635,7 +635,7 @@ def test_translate_reads_standard_input(trained, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", iter(["3 march 2017\n", "\n", "4 may 2001\n"]))
     path = str(trained[0] / "models" / f"{NAME}.pt")
     answers = script.main(["--translate", "-", "--path", path, "--no-plots"])
-    assert list(answers) == ["3 march 2017", "4 may 2001"]
+    assert list(answers) == ["3 march 2017", "", "4 may 2001"] and answers[""] == ""
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
@@ -650,6 +650,7 @@ def test_lines_of_standard_input_become_a_table(trained, beam_size, tmp_path, mo
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert list(tmp_path.iterdir()) == []
     rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert rows.pop(1) == ["", "", "nan"]  # row n answers line n, an empty one as well
     assert [row[0] for row in rows] == texts and {len(row) for row in rows} == {3}
     single = script.main(["--translate", *texts, *flags, "--no-plots"])
     assert single == {text: written for text, written, _ in rows}
