@@ -417,7 +417,8 @@ def plot_splits_and_scaling(series: rd.Series, plt):
         axes.plot(series.times[stretch], values[stretch], lw=1, label=name)
     axes.axhspan(scaler.shift, scaler.shift + scaler.scale, color=ru.GREY, alpha=0.2, lw=0)
     axes.set(xlabel="time", ylabel=series.name, title="What may the model see, and on what scale?")
-    axes.secondary_yaxis("right", (scaler.transform, scaler.inverse), ylabel="min-max scaled")
+    both_ways = (scaler.transform, scaler.inverse)
+    axes.secondary_yaxis("right", functions=both_ways, ylabel="min-max scaled")
     axes.legend(loc="upper left")
     return figure
 
@@ -512,6 +513,6 @@ if __name__ == "__main__":
 #    stretch?  What would a network that ends in a sigmoid answer in November 2007?
 # 4. Modify: set LAB_HORIZON to 1, 3 and 30.  Why has the random split next to no leak at 1?
 #    Then, in `fool_yourself`, hand log_returns(prices) to `compare_with_persistence`, instead of
-#    prices.  Which R^2 do you get, and what does it say?
+#    prices (what it prints is then not in dollars).  Which R^2 do you get, and what does it say?
 # 5. An open question: our model is fitted once.  How would you score one that is fitted again
 #    each month, without letting it see the future?

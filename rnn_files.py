@@ -263,7 +263,7 @@ class Table:
                 raise self.error(1, f"several columns are named {name!r}; rename all but one")
         columns = ", ".join(map(repr, self.header))[:300]
         what = f"no column {name!r}" if name else "no column is named"
-        raise self.error(1, f"{what}; the table has {columns}; choose with {flag}")
+        raise self.error(1, f"{what}; the names in this line are {columns}; choose with {flag}")
 
     def pairs(self, names: Sequence[str]) -> tuple[list[int], list[tuple[str, str]]]:
         """Read two columns of texts: lines and pairs; rows where both are empty are skipped."""
