@@ -46,8 +46,10 @@ DIAGRAMS = {
 FORMATTER = re.compile(r"^ *# fmt: (?:off|on)\n|  # fmt: skip", re.MULTILINE)
 # The course as a zip, for those who read the book: what it holds, and the tests that need docs/.
 COURSE = "learn_rnns"
-COURSE_FILES = ("*.py", "README.md", "LICENSE", "requirements.txt", "pyproject.toml",
-                "extras/*.py", "tests/**/*.*", "docs/TEACHING.md")  # fmt: skip
+COURSE_FILES = (
+    "*.py", "*.md", "LICENSE", "requirements.txt", "pyproject.toml", "extras/*.py", "tests/**/*.*",
+    "docs/TEACHING.md", "docs/results.json", "docs/images/**/*.png",
+)  # fmt: skip
 TESTS_OF_DOCS = {"book_html.py"} | {
     f"test_{name}.py"
     for name in ("book", "browser", "diagrams", "live", "package", "readme", "results")

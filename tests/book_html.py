@@ -20,8 +20,8 @@ def build_book(folder: Path) -> Path:
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=made)
     for name in ("tests", "extras"):
         shutil.copytree(ROOT / name, folder / name, ignore=made)
-    others = [ROOT / name for name in ("README.md", "LICENSE", "requirements.txt")]
-    for path in [*ROOT.glob("*.py"), *others, ROOT / "pyproject.toml"]:
+    others = [ROOT / name for name in ("LICENSE", "requirements.txt", "pyproject.toml")]
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("*.md"), *others]:
         shutil.copy(path, folder)
     command = [
         sys.executable,

@@ -221,6 +221,11 @@ def test_the_zip_holds_a_course_that_runs(book, pages, tmp_path):
     assert {path.name for path in ROOT.glob("*.py")} <= names
     assert {"LICENSE", "requirements.txt", "docs/TEACHING.md", "extras/10_distributed.py"} <= names
     assert not any(name.endswith(".pyc") or name.startswith("docs/runs") for name in names)
+    for page in ("README.md", "docs/TEACHING.md"):
+        text = (folder / page).read_text(encoding="utf-8")
+        targets = set(re.findall(r'\]\(([^)#:\s]+)[^):]*\)|src="([^":]+)"', text))
+        linked = [(folder / page).parent / "".join(target) for target in sorted(targets)]
+        assert linked and [str(path) for path in linked if not path.exists()] == []
     for command in (["01_sequence_basics.py", "--help"], ["05_lstm_sentiment.py", "--help"]):
         done = subprocess.run(
             [sys.executable, *command], cwd=folder, capture_output=True, text=True
