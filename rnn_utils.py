@@ -73,6 +73,7 @@ def run(main: Callable[[], Any]) -> None:
 
 # What the functions below remember of the run; start_run sets it anew.
 _this_run: dict = {"started": time.perf_counter(), "checkpoint": None, "columns": None}
+warnings.filterwarnings("ignore", "TypedStorage is deprecated")  # PyTorch 2.0 warns of itself
 
 
 # %% ---- 2. Device and seed ---------------------------------------------------------

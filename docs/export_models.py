@@ -104,7 +104,7 @@ def write_model(page: str, record: dict, about: dict, weights: dict, folder) -> 
     text += "globalThis.LIVE_MODELS = globalThis.LIVE_MODELS || {};\n"
     text += f"LIVE_MODELS.{page} = {json.dumps(contents)};\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    path.write_bytes(text.encode("utf-8"))
     return path
 
 

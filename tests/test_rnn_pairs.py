@@ -92,9 +92,14 @@ def test_a_table_leaves_the_answer_empty_where_there_is_nothing_to_read(monkeypa
     about = {"vocabs": [[*ru.SPECIALS, "hi", "you"]] * 2, "levels": ["words", "words"]}
     monkeypatch.setattr("sys.stdin", io.StringIO("hi you\n\nyou\n"))
     answers = rp.answer_texts(['"', "-"], copy_up_to_3, about, "cpu")
-    assert answers == {'"': "", "hi you": "hi you", "you": "you"}
+    assert answers == {'"': "", "hi you": "hi you", "": "", "you": "you"}
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert rows == [['"', "", "nan"], ["hi you", "hi you", "0.1353"], ["you", "you", "0.3679"]]
+    assert rows == [
+        ['"', "", "nan"],
+        ["hi you", "hi you", "0.1353"],
+        ["", "", "nan"],
+        ["you", "you", "0.3679"],
+    ]
 
 
 def test_outside_of_a_table_a_text_without_a_token_is_an_error_and_each_answer_is_shown(capsys):
