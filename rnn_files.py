@@ -155,6 +155,8 @@ def read_pairs(paths: Sequence, columns: Sequence[str] | None = None) -> list[tu
         rows: Iterable = zip(sides[0], sides[-1])
         if len(paths) == 1:
             rows = (f"{line}\t".split("\t")[:2] for line in sides[0])
+            if any(line.count("\t") > 1 for line in sides[0]):
+                _say(paths[0], ["columns after the second left out"])
         elif len(sides[0]) != len(sides[1]):
             what = f"{len(sides[1]):,} lines, and {paths[0]} has {len(sides[0]):,}"
             raise UserError(f"{paths[1]}: {what}; each must translate the same line there")

@@ -509,9 +509,12 @@ PAIRS = [(f"line {n}.", f"ligne {n}, oui.") for n in range(12)]
 GOOD = "".join(f"{source}\t{target}\n" for source, target in PAIRS)
 
 
-def test_pairs_are_read_however_they_are_written(tmp_path):
+def test_pairs_are_read_however_they_are_written(tmp_path, capsys):
+    assert rd.read_pairs([write(tmp_path / "good.tsv", GOOD)]) == PAIRS
+    assert capsys.readouterr().out == ""
     extra = GOOD.replace("oui.\n", "oui.\tCC-BY 2.0 (France)\n\n")
     assert rd.read_pairs([write(tmp_path / "a.tsv", extra)]) == PAIRS
+    assert "a.tsv: columns after the second left out\n" in capsys.readouterr().out
     table = "id,English,French\n" + "".join(f'7,{s},"{t}"\n' for s, t in PAIRS)
     path = write(tmp_path / "b.csv", table)
     assert rd.read_pairs([path], ["english", "French"]) == PAIRS
