@@ -510,7 +510,7 @@ if __name__ == "__main__":
 # ## Exercises
 # 1. Predict, then run: `--batch-size 2`, then 500.  What becomes of the two shares in padding.png?
 # 2. Change one flag: `--min-freq 1`, then 5.  What becomes of the vocabulary, and of the unknown
-#    words?  Which rows of the embedding can never be trained with 1?
+#    words?  With 1, which rows could a network that reads these indices never train?
 # 3. Explain: at rank 100 the embedded corpus has three times the occurrences that Zipf's law
 #    says.  Find the reason in `_TEMPLATES` of rnn_data.py; then try a book of your own (`--data`).
 # 4. Modify the code: give `skipgram_pairs` a window of 1, then of 10.  With which do the nearest

@@ -631,7 +631,7 @@ if __name__ == "__main__":
 #    to 10 and to 20 letters and compare its logits.  (To import the script in Python, write
 #    `importlib.import_module("04_simple_rnn")`.)  Then run `python -m pytest
 #    tests/test_04_simple_rnn.py -k "padding or last_letter"` (once before: `pip install -r
-#    tests/requirements.txt`): which tests notice, and what does each of them compare?
+#    tests/requirements.txt`): two tests notice.  What does each of them compare?
 # 4. Modify the code: in `HandWrittenRNN`, give `orthogonal_` a gain of 0.5, then of 3, and train
 #    with `--epochs 1`.  Why does 3 harm the loss, and why does 0.5 hardly, with names so short?
 #    Then use `nn.RNN(embedding_size, hidden_size, batch_first=True)` in its place, and after it

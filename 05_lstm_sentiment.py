@@ -619,8 +619,8 @@ if __name__ == "__main__":
 #    without the two lines about biases and with `--no-plots`.  Why does the maximum forgive a cell
 #    that forgets?
 # 3. Explain a failure: in `ReviewClassifier.pool`, return `states[:, -1]` for "last", and train as
-#    in exercise 2.  Nothing crashes, and the loss is finite.  How many steps of padding do state
-#    and gradient have to survive?  Which test in tests/test_05_lstm_sentiment.py notices?
+#    in exercise 2.  Nothing crashes, and accuracy hardly falls.  How many steps of padding do state
+#    and gradient have to survive, and why so few?  Which tests in tests/test_05_*.py notice?
 # 4. Modify the code: a memory task.  Show each cell of `memory_cells` one of 8 symbols, then 20
 #    symbols of another alphabet, all one-hot; it shall answer the first.  Which cells are better
 #    than chance, 1/8, after 300 updates on batches of 32?  Compare with the table of gradients.

@@ -528,7 +528,8 @@ def load_other(path, device) -> dict[str, tuple]:
     """{path: (model, about)} of a network to compare with, {} without a path."""
     if not path:
         return {}
-    model, about, _ = load_model(path)
+    with torch.random.fork_rng():  # the training shall draw the same numbers as without it
+        model, about, _ = load_model(path)
     return {path: (model.to(device), about)}
 
 
@@ -627,7 +628,8 @@ if __name__ == "__main__":
 #    interval, and how many test questions would show a difference of one point?
 # 3. Explain a failure: in `BidirectionalLSTM.forward` replace both calls of `reverse` by
 #    `.flip(1)`.  Then run `python -m pytest tests/test_07_bidirectional_rnn.py`: which tests
-#    notice?  Why does accuracy on TREC fall so little?  (See `BucketBatchSampler`.)
+#    notice?  Why does accuracy on TREC fall so little?  (How much padding is there in training,
+#    see `BucketBatchSampler`, and how much in `predict_logits`?)
 # 4. Modify the code: in `TextClassifier.forward`, take the two states that have read the whole text
 #    in place of the maximum; then take `states[:, -1]`.  Compare on validation, with seeds 0 to 2:
 #    which of the two costs something, and which no more than another seed?

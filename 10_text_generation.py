@@ -639,11 +639,11 @@ if __name__ == "__main__":
 # 1. Predict, then run: after a run with `--save-model`, write from
 #    `--path models/10_text_generation.pt --prompt "ROMEO:"` with `--temperature 0`, 0.5 and 1.5.
 #    Which text repeats itself, which misspells?  Which rows of "Writing or reciting?" said so?
-# 2. Change one flag: `--stateless`.  How many symbols has a prediction read on average, in
-#    training, with `--sequence-length 64`, and with 16?  The validation loss is measured with a
-#    state that is carried on all the same.  In which of the two runs does it rise more, and why?
-# 3. Explain a failure: take the line with `detach` out of `train_epoch`.  What does PyTorch say,
-#    in which update, and why not in the first?
+# 2. Change one flag: `--stateless`, with `--max-chars 200000 --epochs 3 --sequence-length 16`, then
+#    64.  How many symbols has a prediction read on average, in training?  Which loss rises, and
+#    which hardly does, measured with a state that is carried on all the same?
+# 3. Explain a failure: in `train_epoch` replace the line with `detach` by `state = (h, c)`.  What
+#    does PyTorch say, in which update, and why not in the first?
 # 4. Modify the code: let `generate` remember its last 50 symbols and lower the logit of each of
 #    them, except spaces, by 1.  What happens to distinct-2 at temperature 0.3, and to line breaks?
 # 5. An open question: this model takes more than 2 bits a character.  People who guess English

@@ -498,6 +498,9 @@ def test_another_checkpoint_is_compared_question_by_question(trained, tmp_path, 
     model = str(folder / "models" / f"{NAME}.pt")
     flags = ["--epochs", "1", "--direction", "forward", "--output-dir", str(tmp_path)]
     second = script.main([*TINY, *flags, "--compare", model])
+    alone = script.main([*TINY, *flags])  # to compare changes nothing in the training
+    for measure in ("train_loss", "val_loss"):
+        assert second["history"][0][measure] == alone["history"][0][measure]
     gain, low, high = second["test"]["minus_last"]
     difference = second["test"]["accuracy"] - first["test"]["accuracy"]
     assert gain == pytest.approx(difference) and low <= gain <= high
