@@ -592,8 +592,8 @@ if __name__ == "__main__":
 # 1. Predict, then run: `--digits 8 --epochs 5` with `--task reverse` and `--task copy`.  Both ask
 #    for the same tokens.  Which is learned sooner?  In each, how many steps lie between reading a
 #    digit and writing it, for the digit read first and for the one read last?
-# 2. Change one flag: `--epochs 15` with `--digits 10`, then 30.  Where does by_length.png fall below
-#    one half in each, left or right of the line?  Which fall is capacity, which generalisation?
+# 2. Change one flag: `--epochs 15` with `--digits 10`, then 30.  Where does by_length.png fall
+#    below one half, left or right of the line?  Which fall is capacity, which generalisation?
 # 3. Explain a failure: in `predict_next` write `wanted = targets[:, :-1]`, that is, forget the
 #    shift, and run with `--digits 8 --epochs 5`.  The loss becomes tiny.  What has the decoder
 #    learned?
