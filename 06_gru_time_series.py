@@ -425,7 +425,7 @@ def plot_gates(model, window: torch.Tensor, name: str, plt):
     rows[0].plot(window[:, 0].cpu(), "o-", ms=3, color=ru.BLACK)
     rows[0].set(ylabel="input (scaled)", xlim=(-0.5, len(window) - 0.5))
     # What a value of 1 means; gates are in 0 to 1, and states in -1 to 1.
-    looks = [("1: use the past", "Blues", 0), ("1: keep it", "Blues", 0), ("memory", "RdBu", -1)]
+    looks = [("1: use the past", "Blues", 0), ("1: keep the state", "Blues", 0), ("", "RdBu", -1)]
     for axes, (label, values), (text, colors, low) in zip(rows[1:], panels.items(), looks):
         ru.plot_heatmap(axes, values[:, units].T, units, [], f"{label}\n{text}", colors, low, 1)
         axes.set_ylabel("hidden unit")
