@@ -31,11 +31,11 @@ The decoder of chapter 08, in state d_t, now asks all S outputs h_s of the encod
     bleu by source length        6: 54.475  10: 56.872  14: 52.720  18: 47.951  22: 42.307
     with --attention-type none   6: 31.862  10: 26.100  14: 19.806  18: 16.702  22: 13.157
 
-    python 09_attention_mechanism.py --epochs 10 --dropout 0.2     # 55.2; 55.8 with --beam-size 5
+    python 09_attention_mechanism.py --attention-type additive --epochs 10 --dropout 0.2   # BLEU 57
     python 09_attention_mechanism.py --task dates                  # 1.000 right (seed 0), 50 s
 
 It writes metrics.json and three figures to outputs/09_attention_mechanism/.  Look at
-alignments.png first.  After a run with --save-model:
+alignments.png first.  The run of ten epochs takes 15 minutes.  After a run with --save-model:
 
     python 09_attention_mechanism.py --path models/09_attention_mechanism.pt --translate "A dog."
 
@@ -99,12 +99,12 @@ def draw_pairs(task: str, count: int, lengths=None) -> list[tuple[tuple, tuple]]
 #
 # A dot product is a sum of H products, and it grows like sqrt(H).  With large scores, softmax puts
 # nearly all weight on one position, and its gradient is almost 0.  So the third formula divides.
-# At our H the plain dot product learns fast enough, and it is the simplest: it is the default.
+# At our H the plain dot product, the simplest, learns fast: it is the default.  Additive scores end
+# with a validation loss of 1.05 in place of 1.12 (seed 0), and take a third longer.
 #
 # **Pitfall.**  Short sentences are padded.  Without the mask, padding gets weight too, and the
-# translation of a short sentence changes with the longest sentence in its batch.  A score of
-# minus infinity becomes a weight of 0.  (Our batches hold sources of one length, so here the mask
-# hides nothing.  It makes the class right for any batch.)
+# translation of a short sentence changes with the longest sentence in its batch.  A score of minus
+# infinity becomes a weight of 0.  (Our batches hold sources of one length: nothing is hidden here.)
 # %%
 class Attention(nn.Module):
     """Queries (B, T, H) to outputs (B, S, H) -> contexts (B, T, H), weights (B, T, S).
@@ -313,7 +313,7 @@ def evaluate(model, split: rp.PairSplit) -> dict[str, float]:
 #
 # Every log p is below 0, so each further token lowers the sum.  Without the division, the search
 # would favour short sentences.  The K beams of a sentence are K rows of the batch, so the model
-# needs no change.  With K = 1 this is greedy decoding.
+# needs no change.  K = 1 is greedy decoding; K = 5 makes the 57.0 BLEU of the run at the top 58.2.
 #
 # Two details are easy to miss.  All K beams start alike, so only the first may count in the first
 # step; otherwise the search finds the same sentence K times.  A beam that has written <eos> has
