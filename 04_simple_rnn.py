@@ -104,7 +104,7 @@ def split_by_name(pairs: list[tuple[str, str]]) -> dict[str, list[tuple[str, str
 
 # %% [markdown]
 # ### From letters to numbers
-# A vocabulary numbers the letters, the most frequent first: "abe" -> [2, 12, 4].  Short names are
+# A vocabulary numbers the letters, the most frequent first: "abe" -> [2, 18, 4].  Short names are
 # padded with 0 up to the longest, so that all names form one rectangle, and `lengths` keeps where
 # each name ends.  The whole data set fits in memory: a batch is a few rows of a tensor.  `rt.Split`
 # is a tuple with names for its parts: `texts`, `inputs`, `lengths` and `targets`.

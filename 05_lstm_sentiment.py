@@ -91,7 +91,7 @@ def load_reviews(data, columns, dataset, data_dir, offline, max_examples, max_le
     )
     labels = sorted({label for _, label in splits["train"]})
     if len(labels) > 2:
-        names = ", ".join(labels)[:200]
+        names = ", ".join(map(repr, labels))[:200]
         raise ru.UserError(f"{source}: more than two labels ({names}); chapter 07 takes any number")
     rt.hold_out(splits, source, test=0.1, val=0.1)
     splits = {part: rt.thin_out(pairs, max_examples) for part, pairs in splits.items()}

@@ -511,7 +511,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 def build(splits: dict[str, list], config: dict) -> tuple:
     """Make a new model; return it, and `about`: all that a checkpoint says besides weights."""
     vocab = ru.Vocab.build([words for words, _ in splits["train"]], min_freq=2, max_size=10_000)
-    labels = sorted({label for pairs in splits.values() for _, label in pairs})
+    labels = sorted({label for _, label in splits["train"]})
     sizes = {"vocab_size": len(vocab), "num_labels": len(labels)}
     for name in ("hidden_size", "num_layers", "dropout", "direction"):
         sizes[name] = config[name]

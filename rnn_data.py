@@ -238,10 +238,10 @@ def _load_trec(data_dir, offline) -> dict[str, list[tuple[list[str], str]]]:
     for part in ("train", "test"):
         path = data_file("trec", f"TREC.{part}", data_dir, offline)
         lines = path.read_text(encoding="latin-1").splitlines()
-        rows = [line.split(" ", 1) for line in lines]
-        if not rows or any(len(row) < 2 for row in rows):
+        rows = [re.fullmatch(r"([A-Z]+):\w+ (.*\w.*)", line) for line in lines]
+        if not rows or not all(rows):
             raise UserError(f"{path}: not a file of TREC questions; delete it and run again")
-        parts[part] = [(" ".join(basic_english(row[1])), row[0].split(":")[0]) for row in rows]
+        parts[part] = [(" ".join(basic_english(row[2])), row[1]) for row in rows if row]
     parts["train"] = _drop_repetitions(parts["train"], parts["test"], "trec")
     return {part: [(words.split(), label) for words, label in parts[part]] for part in parts}
 

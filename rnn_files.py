@@ -204,7 +204,7 @@ class Table:
     def __init__(self, path):
         self.path = path
         self.notes: list[str] = []
-        text = read_text(path).rstrip("\n")
+        text = read_text(path).replace("\ufeff", "").rstrip("\n")  # where files were put together
         top = text[:10_000].split("\n")[:2]
         sizes = {mark: [len(row) for row in csv.reader(top, delimiter=mark)] for mark in ",;\t"}
         self.delimiter = max(sizes, key=sizes.get)
@@ -219,6 +219,8 @@ class Table:
             count = text.count("\n", end)
             self.notes.append(f"{count:,} empty rows at the end left out")
             text = text[:end]
+        if not text:
+            raise self.error(1, "no column has a name; put names above the values")
         csv.field_size_limit(1 << 30)  # a long document in one cell is not an error
         lines = io.StringIO(text)
         reader = csv.reader(lines, delimiter=self.delimiter, quoting=quoting, strict=True)
@@ -265,7 +267,8 @@ class Table:
                 raise self.error(1, f"several columns are named {name!r}; rename all but one")
         columns = ", ".join(map(repr, self.header))[:300]
         what = f"no column {name!r}" if name else "no column is named"
-        raise self.error(1, f"{what}; the names in this line are {columns}; choose with {flag}")
+        remedy = f"choose with {flag}, or put names above them"
+        raise self.error(1, f"{what}; the names in this line are {columns}; {remedy}")
 
     def pairs(self, names: Sequence[str]) -> tuple[list[int], list[tuple[str, str]]]:
         """Read two columns of texts: lines and pairs; rows where both are empty are skipped."""
@@ -454,7 +457,8 @@ def _read_spelled(texts, table: Table, mark: str) -> np.ndarray:
     written = "\n".join(digits)
     for gap in set(_GAP + ".,") - {decimal}:
         written = written.replace(gap, "")
-    numbers = np.fromstring(written.replace(decimal, "."), sep="\n") * factors
+    numbers = np.array([float(text) for text in written.replace(decimal, ".").split("\n")])
+    numbers = numbers * factors
     # Show the user one number, the longest, if it is written otherwise than here.
     row = np.argmax([len(text) for text in texts])
     number = f"{numbers[row]:.12g}"

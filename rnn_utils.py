@@ -59,10 +59,9 @@ def run(main: Callable[[], Any]) -> None:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        saved = "No epoch was saved: --save-model, where a script has it, keeps each finished one."
+        saved = "No epoch was saved (--save-model keeps each one that is finished)."
         if _this_run["checkpoint"]:
-            saved = f"The finished epochs are in {_this_run['checkpoint']}; "
-            saved += "give the same command with --resume to go on."
+            saved = f"The finished epochs are in {_this_run['checkpoint']}; add --resume to go on."
         print(f"\nStopped by Ctrl-C. {saved}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
@@ -481,7 +480,7 @@ def save_epoch(path, tutorial: str, about: dict, best: dict, history, model, opt
 def resume(path, tutorial: str, model, optimizer, *needed: str) -> tuple:
     """Restore model, optimiser and random states from a checkpoint; return (history, best).
 
-    `best` has "epoch", "weights" and what `needed` names.  The flags must be the same (start_run).
+    `best` has "epoch", "weights" and what `needed` names.  start_run has compared the flags.
     """
     record = load_checkpoint(path, tutorial)
     with restoring(path):
@@ -495,6 +494,7 @@ def resume(path, tutorial: str, model, optimizer, *needed: str) -> tuple:
         torch.set_rng_state(state["torch"])
         torch.cuda.set_rng_state_all(state.get("cuda", [])[: torch.cuda.device_count()])
     _this_run["checkpoint"] = path
+    print(f"{'resumed':<10}after epoch {len(history)}; the best so far is epoch {best['epoch']}")
     return history, best
 
 

@@ -580,7 +580,7 @@ BAD_TABLES = {
     "one_class.csv": ("text,label\na,x\nb,x\n", ["only the label"]),
     "empty_text.csv": ("text,label\na,x\n,y\n", ["line 3", "text"]),
     "rare.csv": ("text,label\na,x\nb,x\nc,x\nd,y\n", ["'y'", "3 distinct texts and has 1"]),
-    "three.csv": ("text,label\na,x\nb,y\nc,z\n", ["x, y, z", "more than two labels"]),
+    "three.csv": ("text,label\na,x\nb,y\nc,z\n", ["'x', 'y', 'z'", "more than two labels"]),
 }
 
 

@@ -509,6 +509,15 @@ def test_another_checkpoint_is_compared_question_by_question(trained, tmp_path, 
     assert same["test"]["minus_last"] == [0, 0, 0]
 
 
+def test_a_label_that_only_the_test_has_is_refused():
+    """Nothing could be learned about it: a data set of someone's own may be so."""
+    splits = {"train": [(["who"], "HUM"), (["when"], "NUM")] * 4, "test": [(["where"], "LOC")]}
+    config = {"direction": "both", "hidden_size": 4, "num_layers": 1, "dropout": 0.0}
+    model, about = script.build(splits, config)
+    with pytest.raises(ru.UserError, match=r"trec: the label 'LOC' is not one .*: HUM, NUM"):
+        rt.encode_splits(model, about, splits, "trec")
+
+
 def test_a_wrong_checkpoint_to_compare_with_is_found_before_the_training(monkeypatch, tmp_path):
     monkeypatch.setattr(script, "train", lambda *_: pytest.fail("trained first"))
     flags = ["--compare", str(tmp_path / "absent.pt"), "--output-dir", str(tmp_path)]

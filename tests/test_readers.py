@@ -483,11 +483,11 @@ def reviews_of_05(path) -> tuple:
 
 def questions_of_07(data, loaded_from=LOADED_FROM) -> tuple:
     script = chapter["07"]
-    splits, _, embedded = script.load_texts(data, *loaded_from, 9)
+    splits, source, embedded = script.load_texts(data, *loaded_from, 9)
     config = {"data": data, "max_length": 9, "direction": "both"}
     config.update(hidden_size=4, num_layers=1, dropout=0.0)
     model, about = script.build(splits, config)
-    tensors = rt.encode_splits(model, about, splits, str(data))
+    tensors = rt.encode_splits(model, about, splits, source)
     assert not embedded
     return splits, tensors, about
 

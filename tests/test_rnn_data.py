@@ -71,6 +71,8 @@ def test_a_damaged_data_set_is_an_error_and_not_replaced(tmp_path):
     write(tmp_path / "shakespeare" / "input.txt", b"")
     assert_refused(lambda: rd.load_dataset("multi30k", "auto", tmp_path), "train.en.gz: damaged")
     assert_refused(lambda: rd.load_dataset("trec", "auto", tmp_path), "TREC.train", "delete it")
+    write(tmp_path / "trec" / "TREC.train", "NUM:date When ?\nNUM:date ;\n")  # without a word
+    assert_refused(lambda: rd.load_dataset("trec", "auto", tmp_path), "TREC.train", "delete it")
     assert_refused(lambda: rd.load_dataset("imdb", "auto", tmp_path), "damaged", "delete it")
     assert_refused(lambda: rd.load_dataset("shakespeare", "auto", tmp_path), "input.txt", "empty")
 
@@ -793,6 +795,8 @@ def test_without_a_column_of_dates_there_are_none(content, columns, tmp_path, ca
         ("y;z\n1102;1\n2205;2\n", [1102, 2205]),
         ("y\n(5.50)\n-$7\n", [-5.5, -7]),
         ("y\n1.87M\n950K\n", [1_870_000, 950_000]),
+        ("y\n(\uff112)\n(3)\n", [-12, -3]),  # a digit as Japanese keyboards write it
+        ("\ufeffy\n1\n\ufeff2\n", [1, 2]),  # two files put together, each with its mark
         ("y\n\u22125\n+3\n", [-5, 3]),
         ('y\n"1,102"\n"12,345"\n', [1102, 12345]),
         ("y\tz\n1.102\t1\n2.205\t2\n", [1.102, 2.205]),
@@ -810,6 +814,7 @@ def test_numbers_are_what_their_whole_column_says(content, expected, tmp_path):
 BAD_SERIES = {
     "empty": (b"", ["empty"]),
     "only a header": (b"d,y\n", ["no rows"]),
+    "only delimiters": (b"\n,,\n,,\n", ["line 1", "put names above"]),
     "binary": (b"d,y\n\x00\x01\x02", ["binary"]),
     "latin-1": (b"d,y\n1,2\n\xe9,3\n", ["line 3", "UTF-8"]),
     "unknown column": (b"d,x,z\n2024-01-01,1,2\n", ["'y'", "'d', 'x', 'z'", "--column"]),
