@@ -26,7 +26,7 @@ The encoder-decoder (Sutskever et al. 2014, Cho et al. 2014), with the LSTM of c
               exact match 0.0000   translation memory
 
     python 08_seq2seq_basic.py --compare capacity --epochs 10
-    python 08_seq2seq_basic.py --task translate               # Multi30k, English to French
+    python 08_seq2seq_basic.py --task translate     # Multi30k, English to French: up to an hour
 
 It writes metrics.json and three figures to outputs/08_seq2seq_basic/.  Look at by_length.png
 first.  With --save-model it also writes models/08_seq2seq_basic.pt, which then answers alone:
@@ -573,9 +573,12 @@ def main(argv=None) -> dict:
     capacity = {}
     if args.compare:
         capacity = compare_capacity(data, about, args.max_length)
+    num_pairs = len(splits["train"])
+    if config["task"] != "translate":
+        num_pairs = config["max_examples"]  # drawn anew for each epoch
     metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
-        "items_per_epoch": len(splits["train"]), "compare": capacity, **scores,
+        "items_per_epoch": num_pairs, "compare": capacity, **scores,
     })  # fmt: skip
     if not args.no_plots:
         draw_figures(model, data, metrics, about, args.output_dir, args.show)
@@ -592,8 +595,8 @@ if __name__ == "__main__":
 # 1. Predict, then run: `--digits 8 --epochs 5` with `--task reverse` and `--task copy`.  Both ask
 #    for the same tokens.  Which is learned sooner?  In each, how many steps lie between reading a
 #    digit and writing it, for the digit read first and for the one read last?
-# 2. Change one flag: `--epochs 15` with `--digits 10`, then 30.  Where does by_length.png fall
-#    below one half, left or right of the line?  Which fall is capacity, which generalisation?
+# 2. Change one flag: `--epochs 15` with `--digits 10`, then 30, each with an `--output-dir` of its
+#    own.  Where does by_length.png fall below one half, left or right of the line?  Is that capacity?
 # 3. Explain a failure: in `predict_next` write `wanted = targets[:, :-1]`, that is, forget the
 #    shift, and run with `--digits 8 --epochs 5`.  The loss becomes tiny.  What has the decoder
 #    learned?
