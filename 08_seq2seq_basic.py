@@ -596,7 +596,7 @@ if __name__ == "__main__":
 #    for the same tokens.  Which is learned sooner?  In each, how many steps lie between reading a
 #    digit and writing it, for the digit read first and for the one read last?
 # 2. Change one flag: `--epochs 15` with `--digits 10`, then 30, each with an `--output-dir` of its
-#    own.  Where does by_length.png fall below one half, left or right of the line?  Is that capacity?
+#    own.  Where does by_length.png fall below one half, left or right of the line?  Is it capacity?
 # 3. Explain a failure: in `predict_next` write `wanted = targets[:, :-1]`, that is, forget the
 #    shift, and run with `--digits 8 --epochs 5`.  The loss becomes tiny.  What has the decoder
 #    learned?
