@@ -573,9 +573,7 @@ def main(argv=None) -> dict:
     capacity = {}
     if args.compare:
         capacity = compare_capacity(data, about, args.max_length)
-    num_pairs = len(splits["train"])
-    if config["task"] != "translate":
-        num_pairs = config["max_examples"]  # drawn anew for each epoch
+    num_pairs = min(len(splits["train"]), config["max_examples"] or float("inf"))
     metrics = ru.write_metrics(args, TUTORIAL, source, embedded, {
         "parameters": ru.count_parameters(model), "history": history, "best_epoch": best["epoch"],
         "items_per_epoch": num_pairs, "compare": capacity, **scores,

@@ -439,6 +439,7 @@ def test_quick_run_makes_figures_and_beats_the_baselines(tmp_path):
     }  # fmt: skip
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["embedded"] is False and metrics["dataset"] == "reverse"
+    assert metrics["items_per_epoch"] == script.QUICK["max_examples"]  # what an epoch draws
     assert metrics["test"]["exact_match"] > max(metrics["baselines"].values())
     assert "never seen in training: a" in done.stdout
     assert not (tmp_path / "models").exists()
